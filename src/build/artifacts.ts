@@ -1,0 +1,127 @@
+import { chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { processStart } from '../engine/labels.ts';
+import { BuildError, isDiskFull } from '../errors.ts';
+import { ifThere, writeFileAtomic } from '../util/files.ts';
+import { sha256File } from '../util/hash.ts';
+import type { Metadata } from './metadata.ts';
+
+/** The output folder: `<loader>/<version>/<arch>/`, SHA256SUMS over all images, and work aside in `.work-*`. */
+
+const WORK = '.work-';
+
+type Place = Pick<Metadata, 'loader' | 'version' | 'arch'>;
+
+/** Where a cell's results are. */
+export function cellFolder(output: string, { loader, version, arch }: Place): string {
+  return join(output, loader, version, arch);
+}
+
+/** A new folder for one cell's work, in the output folder so that results are moved, not copied. Its name says whose it is. */
+export async function stagingFolder(output: string, id: string): Promise<string> {
+  try {
+    await mkdir(output, { recursive: true });
+    const folder = await mkdtemp(join(output, `${WORK}${process.pid}.${processStart(process.pid) ?? 0}.${id}-`));
+    // mkdtemp makes it for us alone; results are for everybody.
+    await chmod(folder, 0o755);
+    return folder;
+  } catch (error) {
+    throw outputError(error, output);
+  }
+}
+
+/** Full disks get a clear error; others pass. */
+export function outputError(error: unknown, output: string): unknown {
+  if (!isDiskFull(error)) return error;
+  return new BuildError('OUTPUT_DISK_FULL', `no room left in ${output}`, {
+    hint: 'make room there, or give another folder with --out',
+    cause: error,
+  });
+}
+
+/** Move a finished cell into place. Where an older result is, it is set aside first and comes back if the move fails. */
+export async function place(staging: string, output: string, cell: Place): Promise<string> {
+  const folder = cellFolder(output, cell);
+  const old = `${staging}.old`;
+  await mkdir(join(folder, '..'), { recursive: true });
+  const hadOld = (await ifThere(rename(folder, old).then(() => true))) ?? false;
+  try {
+    await rename(staging, folder);
+  } catch (error) {
+    if (hadOld) await rename(old, folder);
+    throw outputError(error, output);
+  }
+  if (hadOld) await rm(old, { recursive: true, force: true });
+  return folder;
+}
+
+/** The metadata of a cell's result; undefined where there is none, or it is not readable as such. */
+export async function readMetadata(folder: string): Promise<Metadata | undefined> {
+  const text = await ifThere(readFile(join(folder, 'metadata.json'), 'utf8'));
+  if (text === undefined) return undefined;
+  try {
+    const metadata = JSON.parse(text) as Metadata;
+    return metadata.schema === 1 && typeof metadata.image?.sha256 === 'string' && /^[\w.-]+$/.test(metadata.image.file)
+      ? metadata
+      : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The result of a cell, if it was made from just these inputs and its image is whole. */
+export async function finished(output: string, cell: Place, inputHash: string): Promise<Metadata | undefined> {
+  const folder = cellFolder(output, cell);
+  const metadata = await readMetadata(folder);
+  if (metadata?.inputHash !== inputHash) return undefined;
+  const digest = await ifThere(sha256File(join(folder, metadata.image.file)));
+  return digest === metadata.image.sha256 ? metadata : undefined;
+}
+
+/** One line of SHA256SUMS as coreutils writes and reads it: names with a backslash or newline are escaped. */
+export function sumLine(sha256: string, name: string): string {
+  if (!/[\\\n]/.test(name)) return `${sha256}  ${name}\n`;
+  return `\\${sha256}  ${name.replaceAll('\\', '\\\\').replaceAll('\n', '\\n')}\n`;
+}
+
+/** Write SHA256SUMS over every image that is there, each read anew; sorted by name. Gives how many there are. */
+export async function writeSums(output: string): Promise<number> {
+  const lines: [string, string][] = [];
+  const folders = async (path: string) =>
+    ((await ifThere(readdir(path, { withFileTypes: true }))) ?? [])
+      .filter((entry) => entry.isDirectory() && !entry.name.startsWith('.'))
+      .map((entry) => entry.name);
+  for (const loader of await folders(output)) {
+    for (const version of await folders(join(output, loader))) {
+      for (const arch of await folders(join(output, loader, version))) {
+        const folder = join(output, loader, version, arch);
+        const metadata = await readMetadata(folder);
+        const digest = metadata && (await ifThere(sha256File(join(folder, metadata.image.file))));
+        if (metadata && digest) lines.push([`${loader}/${version}/${arch}/${metadata.image.file}`, digest]);
+      }
+    }
+  }
+  lines.sort(([a], [b]) => (a < b ? -1 : 1));
+  try {
+    await writeFileAtomic(join(output, 'SHA256SUMS'), lines.map(([name, digest]) => sumLine(digest, name)).join(''));
+  } catch (error) {
+    throw outputError(error, output);
+  }
+  return lines.length;
+}
+
+/** Remove work folders of runs that were killed; a result that such a run had set aside comes back. */
+export async function sweepWork(output: string): Promise<number> {
+  let swept = 0;
+  for (const name of (await ifThere(readdir(output))) ?? []) {
+    const owner = /^\.work-(\d+)\.(\d+)\.(.+)-[A-Za-z0-9]{6}(\.old)?$/.exec(name);
+    if (!owner || processStart(Number(owner[1])) === owner[2]) continue;
+    const path = join(output, name);
+    const metadata = owner[4] ? await readMetadata(path) : undefined;
+    const home = metadata && cellFolder(output, metadata);
+    if (home && !(await ifThere(stat(home)))) await rename(path, home);
+    else await rm(path, { recursive: true, force: true });
+    swept++;
+  }
+  return swept;
+}

@@ -1,0 +1,97 @@
+import { once } from 'node:events';
+import { createWriteStream, type WriteStream } from 'node:fs';
+import { StringDecoder } from 'node:string_decoder';
+import type { OutputChunk } from '../engine/demux.ts';
+import { PHASE_MARK } from './scripts.ts';
+
+const KEPT = 400;
+
+/**
+ * A cell's build log: writes the output to a file, tells phases as their marks come by, and keeps the last lines for
+ * an error. stdout and stderr each keep their own half-written line.
+ */
+export class BuildLog {
+  readonly path: string;
+  private readonly file: WriteStream;
+  private readonly onPhase: (phase: string) => void;
+  private readonly pending = {
+    stdout: { decoder: new StringDecoder('utf8'), rest: '' },
+    stderr: { decoder: new StringDecoder('utf8'), rest: '' },
+  };
+  private readonly tail: string[] = [];
+  private failure: Error | undefined;
+
+  constructor(path: string, onPhase: (phase: string) => void) {
+    this.path = path;
+    this.onPhase = onPhase;
+    this.file = createWriteStream(path);
+    this.file.on('error', (error) => {
+      this.failure ??= error;
+    });
+  }
+
+  /** Take a piece of output; waits while the disk is slower than the build. */
+  async write({ stream, data }: OutputChunk): Promise<void> {
+    const state = this.pending[stream];
+    const parts = (state.rest + state.decoder.write(data)).split('\n');
+    state.rest = parts.pop() as string;
+    await this.lines(parts);
+  }
+
+  /** Write one line of our own. */
+  async say(text: string): Promise<void> {
+    await this.lines([text]);
+  }
+
+  private async lines(parts: readonly string[]): Promise<void> {
+    if (this.failure) throw this.failure;
+    let out = '';
+    for (const line of parts) {
+      if (line.startsWith(PHASE_MARK)) {
+        const phase = line.slice(1);
+        this.onPhase(phase);
+        out += `=== ${phase}\n`;
+        continue;
+      }
+      out += `${line}\n`;
+      this.tail.push(line);
+      if (this.tail.length > KEPT) this.tail.splice(0, this.tail.length - KEPT);
+    }
+    if (out !== '' && !this.file.write(out)) await Promise.race([once(this.file, 'drain'), once(this.file, 'close')]);
+  }
+
+  /** The last lines that were written. */
+  last(count: number): string[] {
+    return this.tail.slice(-count);
+  }
+
+  /** The first line of the kept ones that looks like the reason of a failure. */
+  firstError(): string | undefined {
+    return this.tail.find(
+      (line) =>
+        /(\berror:|\*\*\* .*|: No such file|undefined reference|No space left on device|cannot |not found|Error \d+)/.test(line) &&
+        !/-Wno-error/.test(line),
+    );
+  }
+
+  /** Whether one of the kept lines matches. */
+  has(pattern: RegExp): boolean {
+    return this.tail.some((line) => pattern.test(line));
+  }
+
+  /**
+   * Write what is left and close the file.
+   * @throws the error of the disk, if there was one
+   */
+  async close(): Promise<void> {
+    const { stdout, stderr } = this.pending;
+    const rest = [stdout.rest + stdout.decoder.end(), stderr.rest + stderr.decoder.end()].filter((line) => line !== '');
+    stdout.rest = stderr.rest = '';
+    if (rest.length > 0 && !this.failure) await this.lines(rest);
+    if (!this.file.destroyed) {
+      this.file.end();
+      await once(this.file, 'close').catch(() => {});
+    }
+    if (this.failure) throw this.failure;
+  }
+}

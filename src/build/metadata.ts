@@ -1,0 +1,82 @@
+import type { Manifest } from '../engine/manifest.ts';
+import { manifestDigest } from '../engine/manifest.ts';
+import type { Inspection } from '../inspect/inspect.ts';
+import type { Cell } from '../plan/plan.ts';
+import { editDigest } from '../recipes/edits.ts';
+import type { StoredSource } from '../sources/store.ts';
+
+/** What `metadata.json` beside an image says; docs/metadata.md explains each member. */
+export interface Metadata {
+  schema: 1;
+  id: string;
+  loader: string;
+  version: string;
+  arch: string;
+  /** Over everything that can change the output. */
+  inputHash: string;
+  image: { file: string; size: number; sha256: string };
+  debug?: { file: string; size: number; sha256: string };
+  /** Names of sources that nothing proves; empty for an image whose sources are all pinned. */
+  unpinned: string[];
+  sources: { name: string; version: string; file: string; sha256: string; origin: string; proof: string | null; commit?: string }[];
+  edits: { id: string; digest: string; what: string }[];
+  buildImage: { digest: string; dockerfile: string; base: string; packages: string[] };
+  environment: Record<string, string>;
+  commands: string[];
+  reads: { kernelCompressions: string[]; fileSystems: string[] };
+  warnings: string[];
+  inspection: { summary: string; elf: Inspection['elf']; xen: Inspection['xen'] };
+  build: { engine: string; cores: number; started: string; seconds: number };
+}
+
+export interface MetadataInput {
+  cell: Cell;
+  inputHash: string;
+  unpinned: readonly string[];
+  sources: ReadonlyMap<string, StoredSource>;
+  commits: ReadonlyMap<string, string | undefined>;
+  manifest: Manifest;
+  inspection: Inspection;
+  image: { file: string; size: number; sha256: string };
+  debug: { file: string; size: number; sha256: string } | undefined;
+  build: Metadata['build'];
+}
+
+/** Put a cell's metadata together. Pure. */
+export function metadataOf(input: MetadataInput): Metadata {
+  const { cell, manifest, inspection } = input;
+  const { recipe } = cell;
+  const sources = [...input.sources.values()].map(({ record, proof }) => {
+    const commit = input.commits.get(record.name);
+    return {
+      name: record.name,
+      version: record.version,
+      file: record.file,
+      sha256: record.sha256,
+      origin: record.origin,
+      proof: proof ?? null,
+      ...(commit ? { commit } : {}),
+    };
+  });
+  const unpinned = input.unpinned.length > 0 ? [`built with sources that nothing proves: ${input.unpinned.join(', ')}`] : [];
+  return {
+    schema: 1,
+    id: cell.id,
+    loader: cell.loader,
+    version: cell.version,
+    arch: cell.arch,
+    inputHash: input.inputHash,
+    image: input.image,
+    ...(input.debug ? { debug: input.debug } : {}),
+    unpinned: [...input.unpinned],
+    sources,
+    edits: recipe.edits.map((edit) => ({ id: edit.id, digest: editDigest(edit), what: edit.what })),
+    buildImage: { digest: manifestDigest(manifest), dockerfile: manifest.dockerfile, base: manifest.base, packages: manifest.packages },
+    environment: recipe.env,
+    commands: recipe.steps.map((step) => step.run),
+    reads: recipe.reads,
+    warnings: [...unpinned, ...recipe.warnings],
+    inspection: { summary: inspection.summary, elf: inspection.elf, xen: inspection.xen },
+    build: input.build,
+  };
+}

@@ -1,0 +1,291 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, readFile, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import PQueue from 'p-queue';
+import type { Settings } from '../config/settings.ts';
+import { type BuildImage, ensureBuildImage } from '../engine/build-image.ts';
+import type { Engine } from '../engine/engine.ts';
+import { ownerLabels, sweep, thisOwner } from '../engine/labels.ts';
+import { type ExitCode, errorData, exitCode, InterruptedError, OutputError, runExitCode } from '../errors.ts';
+import { demandImage, inspectImage } from '../inspect/inspect.ts';
+import { inputHash } from '../plan/input-hash.ts';
+import type { Cell } from '../plan/plan.ts';
+import type { Listener } from '../report/events.ts';
+import { ensureSource, type FetchContext, isTrusted } from '../sources/fetch.ts';
+import { identityOf, Store, type StoredSource } from '../sources/store.ts';
+import { writeFileAtomic } from '../util/files.ts';
+import { hashFile } from '../util/hash.ts';
+import { finished, outputError, place, stagingFolder, sweepWork, writeSums } from './artifacts.ts';
+import { Budget } from './budget.ts';
+import { buildCell } from './cell.ts';
+import { journal } from './journal.ts';
+import { type Metadata, metadataOf } from './metadata.ts';
+
+export interface RunContext {
+  engine: Engine;
+  settings: Settings;
+  cwd: string;
+  emit: Listener;
+  signal: AbortSignal;
+  /** Build also what is there already. */
+  force: boolean;
+  /** Keep the log of a failed cell in `<output>/failed/`. */
+  debug: boolean;
+}
+
+export interface RunResult {
+  exit: ExitCode;
+  done: Metadata[];
+  cached: Metadata[];
+  failed: { cell: string; error: unknown }[];
+}
+
+/**
+ * Build cells: the build image, then for each cell its sources, and those that are not there yet side by side.
+ * One cell's failure stops no other. Everything is told through `emit`.
+ * @throws EngineError where there is no build image to be had, InterruptedError never: it is in the result's exit code
+ */
+export async function runBuild(cells: readonly Cell[], context: RunContext): Promise<RunResult> {
+  const { engine, settings, signal } = context;
+  const run = randomBytes(8).toString('hex');
+  const labels = ownerLabels(thisOwner(run));
+  const begun = Date.now();
+  const log = journal(settings.output, run, () => new Date());
+  const emit: Listener = (event) => {
+    log.listen(event);
+    context.emit(event);
+  };
+  const budget = new Budget(settings.cores, Math.min(settings.cells, cells.length));
+  emit({
+    type: 'run-started',
+    run,
+    cells: cells.map((cell) => cell.id),
+    engine: `${engine.name} ${engine.version} (${engine.foundBy})`,
+    cores: settings.cores,
+    side: budget.slots,
+  });
+  const swept = (await sweep(engine)) + (await sweepWork(settings.output));
+  if (swept > 0) emit({ type: 'note', text: `removed ${swept} leftovers of a run that was killed` });
+  const image = await ensureBuildImage(engine, { settings, labels, signal, say: (text) => emit({ type: 'note', text }) });
+  const fetched = new Sources(context, emit);
+  const result: RunResult = { exit: 0, done: [], cached: [], failed: [] };
+  const queue = new PQueue({ concurrency: budget.slots });
+  let waiting = cells.length;
+
+  const one = async (cell: Cell): Promise<void> => {
+    waiting--;
+    const start = Date.now();
+    let failedLog: string | undefined;
+    try {
+      signal.throwIfAborted();
+      const there = context.force ? undefined : await fetched.alreadyBuilt(cell, image);
+      if (there) {
+        result.cached.push(there);
+        emit({
+          type: 'cell-cached',
+          cell: cell.id,
+          image: there.image.file,
+          sha256: there.image.sha256,
+          size: there.image.size,
+          unpinned: there.unpinned,
+        });
+        return;
+      }
+      const sources = await fetched.of(cell);
+      const jobs = budget.take(waiting);
+      try {
+        emit({ type: 'cell-started', cell: cell.id, jobs });
+        const metadata = await buildAndPlace(
+          cell,
+          sources,
+          { ...context, emit },
+          { image, labels, jobs, onLog: (path) => (failedLog = path) },
+        );
+        result.done.push(metadata);
+        emit({
+          type: 'cell-done',
+          cell: cell.id,
+          image: metadata.image.file,
+          sha256: metadata.image.sha256,
+          size: metadata.image.size,
+          ms: Date.now() - start,
+          unpinned: metadata.unpinned,
+        });
+      } finally {
+        budget.give(jobs);
+      }
+    } catch (error) {
+      const reason = signal.aborted ? new InterruptedError() : error;
+      result.failed.push({ cell: cell.id, error: reason });
+      emit({
+        type: 'cell-failed',
+        cell: cell.id,
+        error: errorData(reason),
+        exit: exitCode(reason),
+        ms: Date.now() - start,
+        log: failedLog,
+      });
+    }
+  };
+
+  await queue.addAll(cells.map((cell) => () => one(cell)));
+  try {
+    if (result.done.length > 0 || result.cached.length > 0) await writeSums(settings.output);
+  } catch (error) {
+    result.failed.push({ cell: 'SHA256SUMS', error });
+    emit({ type: 'warning', text: `SHA256SUMS could not be written: ${errorData(error).message}` });
+  }
+  result.exit = runExitCode(result.failed.map(({ error }) => error));
+  emit({
+    type: 'run-finished',
+    run,
+    ms: Date.now() - begun,
+    done: result.done.length,
+    cached: result.cached.length,
+    failed: result.failed.length,
+    exit: result.exit,
+  });
+  await log.done();
+  return result;
+}
+
+/** The sources of a run: each is made sure of once, whichever cells want it. */
+class Sources {
+  private readonly store: Store;
+  private readonly context: RunContext;
+  private readonly fetch: FetchContext;
+  private readonly emit: Listener;
+  private readonly wanted = new Map<string, Promise<StoredSource>>();
+
+  constructor(context: RunContext, emit: Listener) {
+    this.context = context;
+    this.emit = emit;
+    this.store = new Store(context.settings.store);
+    this.fetch = {
+      store: this.store,
+      settings: context.settings,
+      cwd: context.cwd,
+      signal: context.signal,
+      events: {
+        started: (ref, origin) => emit({ type: 'source-started', source: `${ref.name} ${ref.version}`, origin }),
+        progress: (ref, done, total) => emit({ type: 'source-progress', source: `${ref.name} ${ref.version}`, done, total }),
+        done: (ref, { record, proof }, cached) =>
+          emit({
+            type: 'source-done',
+            source: `${ref.name} ${ref.version}`,
+            sha256: record.sha256,
+            size: record.size,
+            cached,
+            proof,
+            origin: record.origin,
+          }),
+        warn: (text) => emit({ type: 'warning', text }),
+      },
+    };
+  }
+
+  /** All sources of a cell, verified. Every missing one is asked for before the first failure is told. */
+  async of(cell: Cell): Promise<Map<string, StoredSource>> {
+    const asked = cell.recipe.sources.map((ref) => {
+      const key = `${ref.name}@${ref.version}`;
+      let promise = this.wanted.get(key);
+      if (!promise) {
+        promise = ensureSource(ref, this.fetch);
+        promise.catch((error) => this.emit({ type: 'source-failed', source: `${ref.name} ${ref.version}`, error: errorData(error) }));
+        this.wanted.set(key, promise);
+      }
+      return promise;
+    });
+    const answers = await Promise.allSettled(asked);
+    const failures = answers.flatMap((answer) => (answer.status === 'rejected' ? [answer.reason as unknown] : []));
+    if (failures.length > 0) throw failures[0];
+    return new Map(
+      answers.map((answer, i) => [
+        (cell.recipe.sources[i] as { name: string }).name,
+        (answer as PromiseFulfilledResult<StoredSource>).value,
+      ]),
+    );
+  }
+
+  /** The result that is there from an earlier run with just the same inputs. Reads no source. */
+  async alreadyBuilt(cell: Cell, image: BuildImage): Promise<Metadata | undefined> {
+    const unpinned: Record<string, string> = {};
+    for (const ref of cell.recipe.sources) {
+      if (!isTrusted(ref, this.context.settings.trust)) continue;
+      const stored = await this.store.find(ref, true);
+      if (!stored) return undefined;
+      if (stored.proof === undefined) unpinned[ref.name] = stored.record.sha256;
+    }
+    return finished(this.context.settings.output, cell, inputHash(cell.recipe, image.digest, unpinned));
+  }
+}
+
+/** Build, inspect, describe and move into place. What fails leaves nothing but, with --debug, its log. */
+async function buildAndPlace(
+  cell: Cell,
+  sources: ReadonlyMap<string, StoredSource>,
+  context: RunContext,
+  work: { image: BuildImage; labels: Record<string, string>; jobs: number; onLog: (path: string) => void },
+): Promise<Metadata> {
+  const { settings, engine, emit } = context;
+  const { image } = work;
+  const started = new Date();
+  const staging = await stagingFolder(settings.output, cell.id);
+  try {
+    await buildCell(cell, sources, staging, {
+      engine,
+      image,
+      labels: work.labels,
+      limits: settings.limits,
+      jobs: work.jobs,
+      signal: context.signal,
+      onPhase: (phase) => emit({ type: 'cell-phase', cell: cell.id, phase }),
+      warn: (text) => emit({ type: 'warning', text }),
+    });
+    emit({ type: 'cell-phase', cell: cell.id, phase: 'inspect' });
+    const output = (role: string) => cell.recipe.outputs.find((entry) => entry.role === role)?.file;
+    const file = output('image');
+    if (file === undefined) throw new OutputError('OUTPUT_MISSING', `${cell.id}: its recipe names no image`);
+    const inspection = inspectImage(await readFile(join(staging, file)));
+    demandImage(inspection, cell);
+    const debug = output('debug');
+    const unpinned = [...sources].filter(([, source]) => source.proof === undefined);
+    const metadata = metadataOf({
+      cell,
+      inputHash: inputHash(cell.recipe, image.digest, Object.fromEntries(unpinned.map(([name, { record }]) => [name, record.sha256]))),
+      unpinned: unpinned.map(([name]) => name),
+      sources,
+      commits: new Map([...sources].map(([name, { record }]) => [name, identityOf(record).commit])),
+      manifest: image.manifest,
+      inspection,
+      image: { file, size: inspection.size, sha256: inspection.sha256 },
+      debug: debug === undefined ? undefined : await digestOf(staging, debug),
+      build: {
+        engine: `${engine.name} ${engine.version}`,
+        cores: work.jobs,
+        started: started.toISOString(),
+        seconds: Math.round((Date.now() - started.getTime()) / 100) / 10,
+      },
+    });
+    await writeFileAtomic(join(staging, 'metadata.json'), `${JSON.stringify(metadata, null, 2)}\n`);
+    await place(staging, settings.output, cell);
+    return metadata;
+  } catch (error) {
+    if (context.debug) {
+      const kept = join(settings.output, 'failed', `${cell.id}.log`);
+      await mkdir(join(settings.output, 'failed'), { recursive: true });
+      await rename(join(staging, 'build.log'), kept).then(
+        () => work.onLog(kept),
+        () => {},
+      );
+    }
+    throw outputError(error, settings.output);
+  } finally {
+    await rm(staging, { recursive: true, force: true });
+  }
+}
+
+async function digestOf(folder: string, file: string): Promise<{ file: string; size: number; sha256: string }> {
+  const { size, sha256 } = await hashFile(join(folder, file));
+  return { file, size, sha256 };
+}

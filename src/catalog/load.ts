@@ -1,0 +1,36 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { UsageError } from '../errors.ts';
+import type { Catalog } from './types.ts';
+
+/** The folder that holds `catalog/`, `edits/`, `loaders/` and the Dockerfiles, from source and from `dist/` alike. */
+export const productRoot: string = (() => {
+  const up = fileURLToPath(new URL('../../', import.meta.url));
+  return up.endsWith('/dist/') ? join(up, '..') : up;
+})();
+
+/**
+ * Read the catalog's JSON files from a folder.
+ * @param folder a folder with xen.json, mini-os.json, externals.json and grub2.json
+ * @throws UsageError CATALOG_INVALID where a file is missing or is not JSON
+ */
+export function loadCatalog(folder: string = join(productRoot, 'catalog')): Catalog {
+  const read = <T>(name: string): T => {
+    const path = join(folder, name);
+    try {
+      return JSON.parse(readFileSync(path, 'utf8')) as T;
+    } catch (error) {
+      throw new UsageError('CATALOG_INVALID', `the catalog's ${name} cannot be read: ${(error as Error).message}`, {
+        hint: 'restore it from the release of pvgrub-forge that you use',
+        cause: error,
+      });
+    }
+  };
+  return {
+    xen: read('xen.json'),
+    miniOs: read('mini-os.json'),
+    externals: read<{ externals: Catalog['externals'] }>('externals.json').externals,
+    grub2: read('grub2.json'),
+  };
+}

@@ -1,0 +1,103 @@
+import { UsageError } from '../errors.ts';
+import type { Catalog, External, Pins, Release, SourceRef } from './types.ts';
+import { compareVersions, inRange } from './version.ts';
+
+/** The release of a list, or an error that names the neighbours that are there. */
+function release(list: Release[], loader: string, version: string): Release {
+  const found = list.find((entry) => entry.version === version);
+  if (found) return found;
+  const known = list.map((entry) => entry.version);
+  const series = version.split('.').slice(0, 2).join('.');
+  const near = known.filter((entry) => entry === series || entry.startsWith(`${series}.`));
+  throw new UsageError('VERSION_UNKNOWN', `${loader} ${version} is not in the catalog`, {
+    expected: near.length > 0 ? `one of ${near.join(', ')}` : `one of ${known.length} versions from ${known[0]} to ${known.at(-1)}`,
+    got: version,
+    hint: 'docs/adding-a-version.md tells how to add one',
+  });
+}
+
+function pins(entry: { sha256?: string; sha512?: string; commit?: string | null }): Pins {
+  return {
+    ...(entry.sha256 ? { sha256: entry.sha256 } : {}),
+    ...(entry.sha512 ? { sha512: entry.sha512 } : {}),
+    ...(entry.commit ? { commit: entry.commit } : {}),
+  };
+}
+
+/** The Xen tree of a release. */
+export function xenSource(catalog: Catalog, version: string): SourceRef {
+  const entry = release(catalog.xen.releases, 'pv-grub', version);
+  const checksum = entry.sha256 ?? entry.sha512;
+  const tarball = { type: 'tarball', url: catalog.xen.tarball.replaceAll('{version}', version) } as const;
+  const git = entry.commit ? [{ type: 'git', url: catalog.xen.git, commit: entry.commit } as const] : [];
+  return {
+    name: 'xen',
+    version,
+    file: `xen-${version}.tar.gz`,
+    top: `xen-${version}`,
+    ...(entry.size ? { size: entry.size } : {}),
+    pins: pins(entry),
+    // A tarball that nothing can prove is not an origin: the commit is.
+    origins: checksum ? [tarball, ...git] : git,
+  };
+}
+
+/** The Mini-OS tree of a Xen release from 4.6 on; undefined before, when it was part of the Xen tree. */
+export function miniOsSource(catalog: Catalog, xenVersion: string): SourceRef | undefined {
+  const range = catalog.miniOs.ranges.find((entry) => inRange(xenVersion, entry));
+  if (!range) return undefined;
+  const version = range.commit ? range.commit.slice(0, 12) : (range.tag ?? xenVersion);
+  return {
+    name: 'mini-os',
+    version,
+    file: `mini-os-${version}.tar`,
+    top: 'mini-os',
+    pins: pins(range),
+    origins: range.commit ? [{ type: 'git', url: catalog.miniOs.git, commit: range.commit }] : [],
+  };
+}
+
+function externalSource(entry: External): SourceRef {
+  const { name, version, file, top, size } = entry;
+  return {
+    name,
+    version,
+    file,
+    top,
+    size,
+    pins: pins(entry),
+    origins: [
+      ...entry.tarballs.map((url) => ({ type: 'tarball', url }) as const),
+      ...(entry.git && entry.commit ? [{ type: 'git', url: entry.git, commit: entry.commit } as const] : []),
+    ],
+  };
+}
+
+/** The packages beside Xen that the stubdom build of a release wants. */
+export function externalSources(catalog: Catalog, xenVersion: string): SourceRef[] {
+  return catalog.externals.filter((entry) => inRange(xenVersion, entry)).map(externalSource);
+}
+
+/** The GRUB 2 tarball of a release and what is to be said about it. */
+export function grub2Source(catalog: Catalog, version: string): { source: SourceRef; warnings: string[] } {
+  const entry = release(catalog.grub2.releases, 'pvgrub2', version);
+  const source: SourceRef = {
+    name: 'grub2',
+    version,
+    file: `grub-${version}.tar.xz`,
+    top: `grub-${version}`,
+    ...(entry.size ? { size: entry.size } : {}),
+    pins: pins(entry),
+    origins: [
+      ...(entry.debian ? [{ type: 'debian', ...entry.debian } as const] : []),
+      { type: 'tarball', url: catalog.grub2.tarball.replaceAll('{version}', version) },
+    ],
+  };
+  return { source, warnings: entry.warnings ?? [] };
+}
+
+/** All versions that the catalog has for a loader, oldest first. */
+export function knownVersions(catalog: Catalog, loader: 'pv-grub' | 'pvgrub2'): string[] {
+  const list = loader === 'pv-grub' ? catalog.xen.releases : catalog.grub2.releases;
+  return list.map((entry) => entry.version).sort(compareVersions);
+}

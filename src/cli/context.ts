@@ -1,0 +1,83 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { loadCatalog, productRoot } from '../catalog/load.ts';
+import { loadConfig } from '../config/load.ts';
+import { type Overrides, type Settings, settle } from '../config/settings.ts';
+import { UsageError } from '../errors.ts';
+import { type Cell, chooseCells, type PlanData, planMatrix } from '../plan/plan.ts';
+import { loadEdits } from '../recipes/edits.ts';
+
+/** Options that several commands have. */
+export interface CommonOptions {
+  config?: string;
+  store?: string;
+  out?: string;
+  engine?: string;
+  jobs?: string;
+  offline?: boolean;
+  origin?: string[];
+  trust?: string[];
+  base?: string;
+}
+
+/** A number given on the command line. */
+function count(text: string | undefined, option: string): number | undefined {
+  if (text === undefined) return undefined;
+  if (!/^[1-9]\d{0,5}$/.test(text)) throw new UsageError('OPTION_INVALID', `${option} ${text}`, { expected: 'a whole number from 1' });
+  return Number(text);
+}
+
+/** The product's own data: catalog, edits, first configuration. PVGRUB_DATA names another folder that has them. */
+export function planData(env: NodeJS.ProcessEnv = process.env): PlanData {
+  const root = env['PVGRUB_DATA'] || productRoot;
+  return {
+    catalog: loadCatalog(join(root, 'catalog')),
+    edits: { 'pv-grub': loadEdits(join(root, 'edits/pv-grub')), pvgrub2: loadEdits(join(root, 'edits/pvgrub2')) },
+    pvgrub2Config: readFileSync(join(root, 'loaders/pvgrub2/grub.cfg'), 'utf8'),
+  };
+}
+
+/** Settings from configuration, environment and flags. */
+export async function settingsOf(options: CommonOptions): Promise<Settings> {
+  const cwd = process.cwd();
+  const env = process.env;
+  const { config, file } = await loadConfig({
+    file: options.config ?? (env['PVGRUB_CONFIG'] || undefined),
+    from: cwd,
+    fallback: productRoot,
+  });
+  const overrides: Overrides = {
+    output: options.out,
+    store: options.store,
+    engine: options.engine,
+    jobs: count(options.jobs, '--jobs'),
+    offline: options.offline,
+    origins: options.origin,
+    trust: options.trust,
+    base: options.base,
+  };
+  return settle({ config, file, overrides, env, cwd });
+}
+
+/** Settings, and the cells that selectors choose of the matrix. */
+export async function planned(
+  selectors: readonly string[],
+  options: CommonOptions,
+  fallback: 'default' | 'all',
+): Promise<{ settings: Settings; cells: Cell[]; data: PlanData }> {
+  const settings = await settingsOf(options);
+  const data = planData();
+  const matrix = planMatrix(settings, data);
+  const cells = chooseCells(matrix, selectors, fallback === 'default' ? settings.default : [], data.catalog);
+  return { settings, cells, data };
+}
+
+/** Print to stdout. */
+export function print(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+/** Print JSON to stdout. */
+export function printJson(value: unknown): void {
+  print(JSON.stringify(value, null, 2));
+}

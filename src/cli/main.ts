@@ -1,0 +1,167 @@
+#!/usr/bin/env node
+import { Command, CommanderError, Option } from 'commander';
+import { EXIT, errorText, exitCode, ForgeError } from '../errors.ts';
+
+/** The command line: parse, and load what a command needs only when it runs. */
+
+const VERSION = '0.1.0';
+
+/** Gather a repeated option. */
+const several = (value: string, before: string[] = []) => [...before, value];
+
+const configOption = () => new Option('--config <file>', 'configuration to use instead of the one found from here upward');
+const storeOption = () => new Option('--store <dir>', 'folder of the store of sources');
+const originOption = () =>
+  new Option(
+    '--origin <name=origin>',
+    'where to get a source instead: tarball, git:REPO[#COMMIT], dir:FOLDER, debian:PKG/FILE@SUITE (repeatable)',
+  ).argParser(several);
+const trustOption = () =>
+  new Option('--trust <name>', 'take this source although nothing proves it; results are marked unpinned (repeatable)').argParser(several);
+const offlineOption = () => new Option('--offline', 'open no connection');
+const jsonOption = () => new Option('--json', 'print JSON');
+const engineOption = () => new Option('--engine <where>', 'auto, private, or an address: unix:///…, tcp://…, ssh://…');
+
+function program(): Command {
+  const pvgrub = new Command('pvgrub')
+    .description("Builds Xen's PV boot loaders, reproducibly: pv-grub of every Xen release that has it, and GRUB 2's Xen port (pvgrub2).")
+    .version(VERSION)
+    .showHelpAfterError("('pvgrub help <command>' tells more)")
+    .addHelpText(
+      'after',
+      '\nExit codes: 0 done, 1 some cells failed, 2 usage or configuration, 3 a source cannot be had or does not match,\n4 no engine, 5 an output failed inspection, 6 verification failed, 130 interrupted.',
+    );
+
+  pvgrub
+    .command('matrix')
+    .description('show what would be built, from what, and why')
+    .argument('[selector...]', "globs over cell ids, such as 'pv-grub-4.1.*-x86_64'; '!' excludes")
+    .addOption(new Option('--format <format>', 'table or json').choices(['table', 'json']).default('table'))
+    .option('--why', 'tell for each cell its sources, edits and why it is not built')
+    .addOption(configOption())
+    .addOption(storeOption())
+    .addOption(trustOption())
+    .option('--out <dir>', 'folder of the results')
+    .option('--base <image>', 'base of the build image')
+    .addHelpText('after', "\nExample:\n  pvgrub matrix 'pv-grub-4.17.*' --why")
+    .action(async (selectors, options) => (await import('./matrix.ts')).matrixCommand(selectors, options));
+
+  pvgrub
+    .command('build')
+    .description('build cells; without a selector the default ones of the configuration')
+    .argument('[selector...]', "globs over cell ids; '!' excludes")
+    .option('-j, --jobs <n>', 'cores for all cells together')
+    .option('--out <dir>', 'folder for the results')
+    .option('--no-cache', 'build also what is there already')
+    .option('--debug', 'keep the logs of failed cells in <out>/failed')
+    .option('--no-setup', 'install and start nothing')
+    .option('-y, --yes', 'do not ask before set-up')
+    .option('--base <image>', 'base of the build image: auto, mmdebstrap, or an image of the engine')
+    .option('--progress <kind>', 'auto, tty, plain, json or quiet', 'auto')
+    .addOption(offlineOption())
+    .addOption(originOption())
+    .addOption(trustOption())
+    .addOption(storeOption())
+    .addOption(engineOption())
+    .addOption(configOption())
+    .addHelpText(
+      'after',
+      "\nExamples:\n  pvgrub build pvgrub2-2.14-x86_64\n  pvgrub build 'pv-grub-4.17.*' --origin xen=git:/srv/mirror/xen.git --origin grub=/srv/files/grub-0.97.tar.gz",
+    )
+    .action(async (selectors, options) => (await import('./build.ts')).buildCommand(selectors, options));
+
+  const sources = pvgrub.command('sources').description('the store of verified sources');
+  sources
+    .command('fetch')
+    .description('make sure that all sources of these cells are in the store')
+    .argument('[selector...]', 'globs over cell ids; the default cells if none')
+    .option('--progress <kind>', 'auto, tty, plain, json or quiet', 'auto')
+    .addOption(offlineOption())
+    .addOption(originOption())
+    .addOption(trustOption())
+    .addOption(storeOption())
+    .addOption(configOption())
+    .addHelpText('after', "\nExample:\n  pvgrub sources fetch 'pvgrub2-*'")
+    .action(async (selectors, options) => (await import('./sources.ts')).fetchCommand(selectors, options));
+  sources
+    .command('list')
+    .description('what the store has')
+    .addOption(jsonOption())
+    .addOption(storeOption())
+    .addOption(configOption())
+    .addHelpText('after', '\nExample:\n  pvgrub sources list --json')
+    .action(async (options) => (await import('./sources.ts')).listCommand(options));
+  sources
+    .command('verify')
+    .description('read everything in the store again; what has changed on disk is taken out')
+    .addOption(jsonOption())
+    .addOption(storeOption())
+    .addOption(configOption())
+    .addHelpText('after', '\nExample:\n  pvgrub sources verify')
+    .action(async (options) => (await import('./sources.ts')).verifyCommand(options));
+  sources
+    .command('export')
+    .description('write the sources of these cells (or all) into one archive for another machine')
+    .argument('<file>', 'the archive to write (.tar)')
+    .argument('[selector...]', 'globs over cell ids; everything in the store if none')
+    .addOption(trustOption())
+    .addOption(storeOption())
+    .addOption(configOption())
+    .addHelpText('after', "\nExample:\n  pvgrub sources export sources.tar 'pv-grub-4.17.5-*'")
+    .action(async (file, selectors, options) => (await import('./sources.ts')).exportCommand(file, selectors, options));
+  sources
+    .command('import')
+    .description('take in an archive that `sources export` wrote; everything in it is checked')
+    .argument('<file>', 'the archive to read')
+    .addOption(trustOption())
+    .addOption(storeOption())
+    .addOption(configOption())
+    .addHelpText('after', '\nExample:\n  pvgrub sources import sources.tar')
+    .action(async (file, options) => (await import('./sources.ts')).importCommand(file, options));
+
+  pvgrub
+    .command('inspect')
+    .description('tell what an image is: loader, width, entry, Xen notes, compression')
+    .argument('<file...>', 'images, or any files')
+    .addOption(jsonOption())
+    .addHelpText('after', '\nExample:\n  pvgrub inspect /usr/lib/xen/boot/pv-grub-x86_64.gz')
+    .action(async (files, options) => (await import('./inspect.ts')).inspectCommand(files, options));
+
+  pvgrub
+    .command('doctor')
+    .description('tell what this machine has of what is needed')
+    .addOption(jsonOption())
+    .addOption(engineOption())
+    .addHelpText('after', '\nExample:\n  pvgrub doctor')
+    .action(async (options) => (await import('./doctor.ts')).doctorCommand(options));
+
+  return pvgrub;
+}
+
+/** Run the command line. Gives the exit code; prints errors to stderr. */
+export async function main(argv: readonly string[]): Promise<number> {
+  const pvgrub = program();
+  const exits = (command: Command): void => {
+    command.exitOverride();
+    for (const inner of command.commands) exits(inner);
+  };
+  exits(pvgrub);
+  try {
+    await pvgrub.parseAsync(argv, { from: 'user' });
+    return Number(process.exitCode ?? EXIT.ok);
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+    if (error instanceof ForgeError) {
+      process.stderr.write(`pvgrub: ${errorText(error)}\n`);
+      return exitCode(error);
+    }
+    process.stderr.write(`pvgrub: this is a fault in pvgrub-forge, please report it:\n${(error as Error)?.stack ?? String(error)}\n`);
+    return EXIT.someFailed;
+  }
+}
+
+// A closed pipe (pvgrub matrix | head) is no fault.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0);
+});
+process.exitCode = await main(process.argv.slice(2));

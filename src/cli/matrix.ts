@@ -1,0 +1,126 @@
+import { finished } from '../build/artifacts.ts';
+import { type JournalEntry, lastOutcomes } from '../build/journal.ts';
+import type { Metadata } from '../build/metadata.ts';
+import type { SourceRef } from '../catalog/types.ts';
+import { formatBytes } from '../config/units.ts';
+import { lastManifest } from '../engine/build-image.ts';
+import { manifestDigest } from '../engine/manifest.ts';
+import { inputHash } from '../plan/input-hash.ts';
+import type { Cell } from '../plan/plan.ts';
+import { table } from '../report/table.ts';
+import { isTrusted } from '../sources/fetch.ts';
+import { Store } from '../sources/store.ts';
+import { type CommonOptions, planned, print, printJson } from './context.ts';
+
+interface Status {
+  cell: Cell;
+  hash: string | undefined;
+  built: Metadata | undefined;
+  inStore: Map<string, boolean>;
+  why: string;
+}
+
+/** What is known of a cell without building it, or opening a connection. */
+async function statusOf(
+  cell: Cell,
+  context: { output: string; store: Store; trust: string[]; manifest: string | undefined; outcome: JournalEntry | undefined },
+): Promise<Status> {
+  const { manifest, outcome } = context;
+  const inStore = new Map<string, boolean>();
+  const unpinned: Record<string, string> = {};
+  const orphans: string[] = [];
+  for (const ref of cell.recipe.sources) {
+    const stored = await context.store.find(ref, isTrusted(ref, context.trust));
+    inStore.set(ref.name, stored !== undefined);
+    if (stored?.proof === undefined && stored) unpinned[ref.name] = stored.record.sha256;
+    if (Object.keys(ref.pins).length === 0 && !stored) orphans.push(ref.name);
+  }
+  const hash = manifest === undefined ? undefined : inputHash(cell.recipe, manifest, unpinned);
+  const built = hash === undefined ? undefined : await finished(context.output, cell, hash);
+  const missing = [...inStore].filter(([, there]) => !there).map(([name]) => name);
+  const why = built
+    ? 'built'
+    : orphans.length > 0
+      ? `no pin is known for ${orphans.join(', ')}: needs --origin and --trust`
+      : outcome?.state === 'failed'
+        ? `failed last time: ${outcome.message?.split('\n')[0] ?? outcome.code}`
+        : outcome?.state === 'started'
+          ? 'was being built when the last run ended'
+          : manifest === undefined
+            ? 'not built (no build image yet)'
+            : outcome?.state === 'done'
+              ? 'its inputs have changed since it was built'
+              : missing.length > 0
+                ? `not built; ${missing.length} of ${inStore.size} sources to fetch`
+                : 'not built';
+  return { cell, hash, built, inStore, why };
+}
+
+const pinText = ({ pins }: SourceRef) =>
+  pins.sha256
+    ? `sha256 ${pins.sha256.slice(0, 12)}…`
+    : pins.sha512
+      ? `sha512 ${pins.sha512.slice(0, 12)}…`
+      : pins.commit
+        ? `commit ${pins.commit.slice(0, 12)}`
+        : 'no pin';
+
+/** `pvgrub matrix`: every cell, what it is made of, and whether it is there. */
+export async function matrixCommand(selectors: string[], options: CommonOptions & { format: string; why?: boolean }): Promise<void> {
+  const { settings, cells } = await planned(selectors, options, 'all');
+  const known = await lastManifest(settings);
+  const outcomes = await lastOutcomes(settings.output);
+  const store = new Store(settings.store);
+  const manifest = known === undefined ? undefined : manifestDigest(known);
+  const states = await Promise.all(
+    cells.map((cell) =>
+      statusOf(cell, { output: settings.output, store, trust: settings.trust, manifest, outcome: outcomes.get(cell.id) }),
+    ),
+  );
+  if (options.format === 'json') {
+    printJson(
+      states.map(({ cell, hash, built, inStore, why }) => ({
+        id: cell.id,
+        loader: cell.loader,
+        version: cell.version,
+        arch: cell.arch,
+        inputHash: hash ?? null,
+        built: built !== undefined,
+        ...(built ? { image: built.image } : {}),
+        why,
+        sources: cell.recipe.sources.map((ref) => ({
+          name: ref.name,
+          version: ref.version,
+          pins: ref.pins,
+          inStore: inStore.get(ref.name) ?? false,
+        })),
+        edits: cell.recipe.edits.map((edit) => edit.id),
+        warnings: cell.recipe.warnings,
+      })),
+    );
+    return;
+  }
+  if (!options.why) {
+    print(
+      table(
+        ['cell', 'sources', 'edits>', 'state'],
+        states.map(({ cell, built, why }) => [
+          cell.id,
+          cell.recipe.sources.map((ref) => ref.name).join(' '),
+          String(cell.recipe.edits.length),
+          built ? `built, ${formatBytes(built.image.size)}` : why,
+        ]),
+      ),
+    );
+    return;
+  }
+  for (const { cell, hash, built, inStore, why } of states) {
+    print(cell.id);
+    print(`  state    ${why}${built ? `, ${formatBytes(built.image.size)}, sha256 ${built.image.sha256}` : ''}`);
+    print(`  inputs   ${hash ?? 'not known before there is a build image'}`);
+    for (const ref of cell.recipe.sources)
+      print(`  source   ${ref.name} ${ref.version}  ${pinText(ref)}  ${inStore.get(ref.name) ? 'in the store' : 'to fetch'}`);
+    for (const edit of cell.recipe.edits) print(`  edit     ${edit.id}: ${edit.what}`);
+    for (const warning of cell.recipe.warnings) print(`  warning  ${warning}`);
+  }
+}

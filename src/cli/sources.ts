@@ -1,0 +1,137 @@
+import { resolve } from 'node:path';
+import { knownVersions } from '../catalog/resolve.ts';
+import type { SourceRef } from '../catalog/types.ts';
+import { formatBytes } from '../config/units.ts';
+import { errorText, SourceError } from '../errors.ts';
+import { type PlanData, planMatrix } from '../plan/plan.ts';
+import { renderer } from '../report/render.ts';
+import { table } from '../report/table.ts';
+import { ensureSource } from '../sources/fetch.ts';
+import { identityOf, Store } from '../sources/store.ts';
+import { exportSources, importSources, proofOf, recordsFor } from '../sources/transfer.ts';
+import { type CommonOptions, planData, planned, print, printJson, settingsOf } from './context.ts';
+import { interruptSignal } from './interrupt.ts';
+
+type Options = CommonOptions & { json?: boolean; progress?: string };
+
+/** Every source that the catalog knows, by name@version. */
+function catalogSources(data: PlanData): Map<string, SourceRef> {
+  const loaders = {
+    'pv-grub': { versions: knownVersions(data.catalog, 'pv-grub'), arches: ['x86_64' as const] },
+    pvgrub2: { versions: knownVersions(data.catalog, 'pvgrub2'), arches: ['x86_64' as const] },
+  };
+  const cells = planMatrix({ loaders, include: [], exclude: [] }, data);
+  return new Map(cells.flatMap((cell) => cell.recipe.sources.map((ref) => [`${ref.name}@${ref.version}`, ref] as const)));
+}
+
+/** `pvgrub sources fetch` */
+export async function fetchCommand(selectors: string[], options: Options): Promise<void> {
+  const { settings, cells } = await planned(selectors, options, 'default');
+  const emit = renderer(options.progress ?? 'auto');
+  const store = new Store(settings.store);
+  const signal = interruptSignal((text) => emit({ type: 'note', text }));
+  const refs = new Map(cells.flatMap((cell) => cell.recipe.sources.map((ref) => [`${ref.name}@${ref.version}`, ref] as const)));
+  const failures: SourceError[] = [];
+  for (const ref of refs.values()) {
+    const source = `${ref.name} ${ref.version}`;
+    try {
+      await ensureSource(ref, {
+        store,
+        settings,
+        cwd: process.cwd(),
+        signal,
+        events: {
+          started: (_, origin) => emit({ type: 'source-started', source, origin }),
+          progress: (_, done, total) => emit({ type: 'source-progress', source, done, total }),
+          done: (_, { record, proof }, cached) =>
+            emit({ type: 'source-done', source, sha256: record.sha256, size: record.size, cached, proof, origin: record.origin }),
+          warn: (text) => emit({ type: 'warning', text }),
+        },
+      });
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!(error instanceof SourceError)) throw error;
+      failures.push(error);
+    }
+  }
+  for (const error of failures) process.stderr.write(`pvgrub: ${errorText(error)}\n`);
+  process.stderr.write(`${refs.size - failures.length} of ${refs.size} sources are in the store\n`);
+  if (failures.length > 0) process.exitCode = 3;
+}
+
+/** `pvgrub sources list` */
+export async function listCommand(options: Options): Promise<void> {
+  const settings = await settingsOf(options);
+  const known = catalogSources(planData());
+  const records = await new Store(settings.store).list();
+  const rows = records.map((record) => ({
+    ...record,
+    commit: identityOf(record).commit,
+    proof: proofOf(record, known.get(`${record.name}@${record.version}`)),
+  }));
+  if (options.json) printJson(rows.map(({ commitObject: _, ...row }) => row));
+  else if (rows.length === 0) print(`the store in ${settings.store} is empty`);
+  else
+    print(
+      table(
+        ['source', 'version', 'size>', 'proved by', 'SHA-256', 'from'],
+        rows.map((row) => [row.name, row.version, formatBytes(row.size), row.proof, row.sha256, row.origin]),
+      ),
+    );
+}
+
+/** `pvgrub sources verify` */
+export async function verifyCommand(options: Options): Promise<void> {
+  const settings = await settingsOf(options);
+  const store = new Store(settings.store);
+  const records = await store.list();
+  const failures: SourceError[] = [];
+  for (const record of records) {
+    try {
+      await store.check({ record, path: store.path(record.sha256), proof: undefined });
+    } catch (error) {
+      if (!(error instanceof SourceError)) throw error;
+      failures.push(error);
+    }
+  }
+  if (options.json) printJson({ sources: records.length, damaged: failures.map((error) => error.message) });
+  else {
+    for (const error of failures) process.stderr.write(`pvgrub: ${errorText(error)}\n`);
+    print(`${records.length - failures.length} of ${records.length} sources are as they were stored`);
+  }
+  if (failures.length > 0) process.exitCode = 3;
+}
+
+/** `pvgrub sources export` */
+export async function exportCommand(file: string, selectors: string[], options: Options): Promise<void> {
+  const { settings, cells } = await planned(selectors, options, 'all');
+  const store = new Store(settings.store);
+  const records =
+    selectors.length === 0
+      ? await store.list()
+      : await recordsFor(
+          cells.flatMap((cell) => cell.recipe.sources),
+          store,
+          settings.trust,
+        );
+  if (records.length === 0)
+    throw new SourceError('SOURCE_UNAVAILABLE', `the store in ${settings.store} is empty`, { hint: 'pvgrub sources fetch first' });
+  for (const record of records) await store.check({ record, path: store.path(record.sha256), proof: undefined });
+  await exportSources(records, store, resolve(file));
+  print(`${records.length} sources in ${file}`);
+}
+
+/** `pvgrub sources import` */
+export async function importCommand(file: string, options: Options): Promise<void> {
+  const settings = await settingsOf(options);
+  const known = catalogSources(planData());
+  const { added, refused } = await importSources(
+    resolve(file),
+    new Store(settings.store),
+    (name, version) => known.get(`${name}@${version}`),
+    settings.trust,
+  );
+  for (const { reason } of refused) process.stderr.write(`pvgrub: ${errorText(reason)}\n`);
+  print(`${added.length} sources taken in${refused.length > 0 ? `, ${refused.length} refused` : ''}`);
+  if (refused.length > 0) process.exitCode = 3;
+}

@@ -1,0 +1,121 @@
+import { createReadStream } from 'node:fs';
+import type { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import type { Container } from 'dockerode';
+import { extract, type Pack, pack } from 'tar-stream';
+import { engineError, statusOf } from './engine.ts';
+
+/** A file to put into a container; content in memory, or a file on disk with its size in bytes. */
+export interface PutFile {
+  /** Path below the folder given. */
+  name: string;
+  content: Uint8Array | { path: string; size: number };
+  mode?: number;
+}
+
+/** The user and group that cells' files belong to, in the build image. */
+export const BUILD_UID = 1000;
+
+/** Write files into a tar pack: fixed owner and time. Folders of the names are written before them. */
+async function fill(tar: Pack, files: readonly PutFile[]): Promise<void> {
+  // A number as mtime would become the present time when it is 0 (tar-stream).
+  const common = { uid: BUILD_UID, gid: BUILD_UID, uname: '', gname: '', mtime: new Date(0) };
+  const folders = new Set<string>();
+  for (const { name } of files) {
+    const parts = name.split('/').slice(0, -1);
+    for (let i = 1; i <= parts.length; i++) folders.add(`${parts.slice(0, i).join('/')}/`);
+  }
+  for (const name of folders) tar.entry({ ...common, name, type: 'directory', mode: 0o755 });
+  for (const { name, content, mode = 0o644 } of files) {
+    if (content instanceof Uint8Array) {
+      await new Promise<void>((resolve, reject) =>
+        tar.entry({ ...common, name, mode, size: content.length }, Buffer.from(content), (error) => (error ? reject(error) : resolve())),
+      );
+    } else {
+      await pipeline(createReadStream(content.path, { highWaterMark: 1 << 18 }), tar.entry({ ...common, name, mode, size: content.size }));
+    }
+  }
+  tar.finalize();
+}
+
+/** A tar stream of files; a file that cannot be read makes the stream fail, never the process. */
+export function tarOf(files: readonly PutFile[]): Pack {
+  const tar = pack();
+  fill(tar, files).catch((error: Error) => tar.destroy(error));
+  return tar;
+}
+
+/** Put files into a container that exists; it need not run. The folder must be there. */
+export async function putFiles(container: Container, folder: string, files: readonly PutFile[]): Promise<void> {
+  const tar = tarOf(files);
+  let broken: Error | undefined;
+  tar.on('error', (error) => {
+    broken = error;
+  });
+  try {
+    const answer = (await container.putArchive(tar as unknown as NodeJS.ReadableStream, { path: folder })) as unknown as Readable;
+    // The answer must be read, or the connection stays open.
+    for await (const _ of answer) {
+    }
+    if (broken) throw broken;
+  } catch (error) {
+    throw engineError(broken ?? error, 'taking in files');
+  } finally {
+    // After an early refusal nobody reads the pack any more.
+    tar.destroy();
+  }
+}
+
+/** A file taken out of a container. */
+export interface GotFile {
+  name: string;
+  type: string;
+  mode: number;
+  size: number;
+}
+
+/**
+ * Take a file or folder out of a container, entry by entry. Each content must be read or resumed by `each`.
+ * @returns false where the path does not exist
+ */
+export async function getFiles(
+  container: Container,
+  path: string,
+  each: (file: GotFile, content: Readable) => Promise<void>,
+): Promise<boolean> {
+  let stream: Readable;
+  try {
+    stream = (await container.getArchive({ path })) as unknown as Readable;
+  } catch (error) {
+    if (statusOf(error) === 404) return false;
+    throw engineError(error, 'giving out files');
+  }
+  const parser = extract();
+  const done = pipeline(stream, parser);
+  done.catch(() => {});
+  try {
+    for await (const entry of parser) {
+      const { name, type, mode = 0, size = 0 } = entry.header;
+      await each({ name, type: type ?? 'file', mode, size }, entry as unknown as Readable);
+      entry.resume();
+    }
+    await done;
+  } catch (error) {
+    throw engineError(error, 'giving out files');
+  }
+  return true;
+}
+
+/** One plain file of a container in memory; undefined where there is none. */
+export async function readFileFrom(
+  container: Container,
+  path: string,
+): Promise<{ content: Buffer; mode: number; type: string } | undefined> {
+  let result: { content: Buffer; mode: number; type: string } | undefined;
+  await getFiles(container, path, async (file, content) => {
+    const chunks: Buffer[] = [];
+    for await (const chunk of content) chunks.push(chunk as Buffer);
+    result ??= { content: Buffer.concat(chunks), mode: file.mode & 0o777, type: file.type };
+  });
+  return result;
+}

@@ -1,0 +1,160 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import type { Readable } from 'node:stream';
+import { EngineError } from '../errors.ts';
+import { debianMirrors } from '../sources/origins/debian.ts';
+import { run } from '../util/process.ts';
+import { type Engine, engineError, statusOf } from './engine.ts';
+import { followProgress } from './progress-stream.ts';
+
+/** The base image that was taken, and how it was got. */
+export interface Base {
+  /** Reference on the engine. */
+  reference: string;
+  /** For the manifest: "pulled …", "made with mmdebstrap …" or "given by the user …". */
+  how: string;
+}
+
+export interface BaseOptions {
+  /** "auto", "mmdebstrap", or an image reference. */
+  wanted: string;
+  suite: string;
+  debianMirror: string | undefined;
+  offline: boolean;
+  signal?: AbortSignal | undefined;
+  say: (text: string) => void;
+}
+
+const LABEL = 'pvgrub-forge.base';
+
+/** The official image's name; which bytes came is recorded by its repository digest. */
+const officialImage = (suite: string) => `debian:${suite}-slim`;
+
+/** Os and architecture are checked: a tag may be of another platform and is then used silently. */
+async function inspectImage(
+  engine: Engine,
+  reference: string,
+): Promise<{ id: string; labels: Record<string, string>; digests: string[] } | undefined> {
+  try {
+    const image = await engine.docker.getImage(reference).inspect();
+    if (image.Os !== 'linux' || image.Architecture !== 'amd64') {
+      throw new EngineError('BASE_UNAVAILABLE', `the image ${reference} is ${image.Os}/${image.Architecture}`, { expected: 'linux/amd64' });
+    }
+    return { id: image.Id, labels: image.Config?.Labels ?? {}, digests: image.RepoDigests ?? [] };
+  } catch (error) {
+    if (statusOf(error) === 404) return undefined;
+    throw engineError(error, 'looking at an image');
+  }
+}
+
+/**
+ * Make sure that there is a base image, in this order: the reference that the user named; one that is there from an
+ * earlier run; the official image where a registry answers; one made with mmdebstrap from the mirrors that this
+ * machine uses.
+ * @throws EngineError BASE_UNAVAILABLE with what was tried
+ */
+export async function ensureBase(engine: Engine, options: BaseOptions): Promise<Base> {
+  const { wanted, suite, say } = options;
+  if (wanted !== 'auto' && wanted !== 'mmdebstrap') {
+    const there =
+      (await inspectImage(engine, wanted)) ??
+      ((await pull(engine, wanted, options)) === undefined ? await inspectImage(engine, wanted) : undefined);
+    if (!there)
+      throw new EngineError('BASE_UNAVAILABLE', `the base image ${wanted} is not on the engine and cannot be pulled`, {
+        hint: 'docker load it, or use --base auto',
+      });
+    return { reference: wanted, how: `given by the user: ${wanted} ${there.digests[0] ?? there.id}` };
+  }
+  const made = `pvgrub-forge-base:${suite}`;
+  const earlier = await inspectImage(engine, made);
+  if (earlier) return { reference: made, how: earlier.labels[LABEL] ?? 'made with mmdebstrap' };
+  const tried: string[] = [];
+  if (wanted === 'auto') {
+    const name = officialImage(suite);
+    let official = await inspectImage(engine, name);
+    if (!official) {
+      const failure = options.offline ? 'not pulled, because of --offline' : await pull(engine, name, options);
+      if (failure === undefined) official = await inspectImage(engine, name);
+      else tried.push(`${name}: ${failure}`);
+    }
+    // The digest, not the tag, is what later runs use and what is recorded.
+    if (official) return { reference: official.digests[0] ?? name, how: `pulled: ${official.digests[0] ?? name}` };
+  }
+  if (options.offline) tried.push('mmdebstrap: not run, because of --offline');
+  else {
+    say(`making a Debian ${suite} base image with mmdebstrap (no registry gave one)`);
+    const failure = await makeBase(engine, made, options);
+    if (failure === undefined) return { reference: made, how: `made with mmdebstrap ${suite}` };
+    tried.push(`mmdebstrap: ${failure}`);
+  }
+  throw new EngineError('BASE_UNAVAILABLE', `no base image for the build can be had; tried:\n  ${tried.join('\n  ')}`, {
+    hint: 'apt-get install mmdebstrap, give access to a registry, or name an image that the engine has with --base',
+  });
+}
+
+/** Pull an image. Gives why not, or undefined. */
+async function pull(engine: Engine, reference: string, { signal, say }: BaseOptions): Promise<string | undefined> {
+  say(`pulling ${reference}`);
+  try {
+    const stream = (await engine.docker.pull(reference, {
+      platform: 'linux/amd64',
+      ...(signal ? { abortSignal: signal } : {}),
+    })) as unknown as Readable;
+    await followProgress(stream, `pulling ${reference}`);
+    return undefined;
+  } catch (error) {
+    signal?.throwIfAborted();
+    return (error as Error).message.split('\n')[0];
+  }
+}
+
+/** The deb lines for a suite from the machine's own mirrors: the archive and, where there is one, security. */
+async function debLines(suite: string, configured: string | undefined): Promise<string[]> {
+  const mirrors = await debianMirrors(configured);
+  const isSecurity = (uri: string) => /security/.test(uri);
+  const archive = mirrors.find((uri) => !isSecurity(uri));
+  const security = mirrors.find(isSecurity);
+  if (archive === undefined) return [];
+  return [
+    `deb ${archive} ${suite} main`,
+    `deb ${archive} ${suite}-updates main`,
+    ...(security === undefined ? [] : [`deb ${security} ${suite}-security main`]),
+  ];
+}
+
+/** Make a minimal base with mmdebstrap and import it. Gives why not, or undefined. */
+async function makeBase(engine: Engine, tag: string, { suite, debianMirror, signal }: BaseOptions): Promise<string | undefined> {
+  if ((await run('mmdebstrap', ['--version']).catch(() => undefined)) === undefined) return 'not installed';
+  const deb = await debLines(suite, debianMirror);
+  if (deb.length === 0) return 'no Debian mirror is known on this machine (set debianMirror)';
+  const child = spawn('mmdebstrap', ['--quiet', '--variant=minbase', '--architectures=amd64', '--format=tar', suite, '-', ...deb], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    ...(signal ? { signal } : {}),
+  });
+  let complaint = '';
+  child.stderr.on('data', (chunk: Buffer) => {
+    complaint += chunk.toString();
+  });
+  const closed = once(child, 'close') as Promise<[number | null]>;
+  try {
+    const [repo, version] = tag.split(':');
+    // The label tells later runs and `clean` that this image is ours.
+    const changes = [`LABEL ${LABEL}="made with mmdebstrap ${suite}"`];
+    const answer = (await engine.docker.importImage(child.stdout as unknown as string, {
+      repo,
+      tag: version,
+      changes,
+    })) as unknown as Readable;
+    await followProgress(answer, 'importing the base image');
+    const [code] = await closed;
+    if (code === 0) return undefined;
+    await engine.docker.getImage(tag).remove({ force: true });
+    return complaint.trim().split('\n').at(-1) ?? `it ended with ${code}`;
+  } catch (error) {
+    child.kill();
+    await closed.catch(() => {});
+    signal?.throwIfAborted();
+    const said = complaint.trim().split('\n').at(-1);
+    return said || (engineError(error, 'importing the base image') as Error).message;
+  }
+}

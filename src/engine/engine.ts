@@ -1,0 +1,125 @@
+import Docker from 'dockerode';
+import { EngineError, ForgeError } from '../errors.ts';
+
+/** Where an engine listens, as the user writes it: unix:///path, tcp://host:port, http(s)://…, ssh://user@host. */
+export type Endpoint = string;
+
+/** An engine that answered, and what it said of itself. */
+export interface Engine {
+  docker: Docker;
+  endpoint: Endpoint;
+  /** How it was found, for people: "DOCKER_HOST", "our private engine", … */
+  foundBy: string;
+  name: 'docker' | 'podman';
+  version: string;
+  apiVersion: string;
+  cores: number;
+  memory: number;
+}
+
+/** A dockerode client for an endpoint; nothing of the environment but TLS material is looked at. */
+export function connect(endpoint: Endpoint): Docker {
+  const url = new URL(endpoint);
+  switch (url.protocol) {
+    case 'unix:':
+      return new Docker({ socketPath: decodeURIComponent(url.pathname) });
+    case 'ssh:':
+      return new Docker({
+        protocol: 'ssh',
+        host: url.hostname,
+        port: Number(url.port || 22),
+        ...(url.username ? { username: url.username } : {}),
+        ...(process.env['SSH_AUTH_SOCK'] ? { sshOptions: { agent: process.env['SSH_AUTH_SOCK'] } } : {}),
+      });
+    default: {
+      const tls = url.protocol === 'https:' || (url.protocol === 'tcp:' && process.env['DOCKER_TLS_VERIFY']);
+      return new Docker({
+        protocol: tls ? 'https' : 'http',
+        host: url.hostname,
+        port: Number(url.port || (tls ? 2376 : 2375)),
+        ...(tls ? tlsMaterial() : {}),
+      });
+    }
+  }
+}
+
+function tlsMaterial(): { ca?: Buffer; cert?: Buffer; key?: Buffer } {
+  // docker-modem reads DOCKER_CERT_PATH itself only where it parses DOCKER_HOST; take it from there.
+  const folder = process.env['DOCKER_CERT_PATH'];
+  if (!folder) return {};
+  const { readFileSync } = process.getBuiltinModule('node:fs');
+  const read = (name: string) => readFileSync(`${folder}/${name}`);
+  return { ca: read('ca.pem'), cert: read('cert.pem'), key: read('key.pem') };
+}
+
+/**
+ * Ask an endpoint who it is.
+ * @param timeoutMs how long to wait
+ * @throws what the connection throws; EngineError ENGINE_REFUSED where it is not a Linux amd64 engine
+ */
+export async function greet(endpoint: Endpoint, foundBy: string, timeoutMs = 5000): Promise<Engine> {
+  const docker = connect(endpoint);
+  const limited = <T>(promise: Promise<T>): Promise<T> => {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Error(`no answer within ${timeoutMs / 1000} s`)), timeoutMs);
+    });
+    return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+  };
+  const [version, info] = await limited(Promise.all([docker.version(), docker.info()]));
+  const components = (version as { Components?: { Name?: string }[] }).Components ?? [];
+  const podman = components.some((component) => /podman/i.test(component.Name ?? ''));
+  if (version.Os !== 'linux' || (version.Arch !== 'amd64' && version.Arch !== 'x86_64')) {
+    throw new EngineError('ENGINE_REFUSED', `the engine at ${endpoint} is ${version.Os}/${version.Arch}`, {
+      expected: 'linux/amd64',
+      hint: 'give another with --engine',
+    });
+  }
+  return {
+    docker,
+    endpoint,
+    foundBy,
+    name: podman ? 'podman' : 'docker',
+    version: version.Version,
+    apiVersion: version.ApiVersion,
+    cores: info.NCPU,
+    memory: info.MemTotal,
+  };
+}
+
+/** The HTTP status of an engine's refusal; undefined for other errors. Decide on this, never on a text. */
+export function statusOf(error: unknown): number | undefined {
+  const status = (error as { statusCode?: unknown } | undefined)?.statusCode;
+  return typeof status === 'number' ? status : undefined;
+}
+
+const CONNECTION = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'ENOENT',
+  'EPIPE',
+  'EACCES',
+  'ETIMEDOUT',
+  'ENOTFOUND',
+  'EHOSTUNREACH',
+  'ERR_STREAM_PREMATURE_CLOSE',
+]);
+
+/** Turn what dockerode throws into our errors; our own pass through. */
+export function engineError(error: unknown, doing: string): unknown {
+  if (error instanceof ForgeError) return error;
+  const { code, message } = error as { code?: string; message?: string };
+  if ((code !== undefined && CONNECTION.has(code)) || message === 'aborted' || message === 'socket hang up') {
+    return new EngineError('ENGINE_LOST', `the engine went away while ${doing}`, {
+      got: code ?? message ?? '',
+      hint: 'see that it runs, then run again: what was finished is kept',
+      cause: error,
+    });
+  }
+  const status = statusOf(error);
+  if (status !== undefined) {
+    const reason = (error as { json?: { message?: string } }).json?.message ?? message ?? '';
+    return new EngineError('ENGINE_REFUSED', `the engine refused while ${doing}: ${reason} (HTTP ${status})`, { cause: error });
+  }
+  return error;
+}

@@ -1,0 +1,82 @@
+import { readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import type { Engine } from './engine.ts';
+import { statusOf } from './engine.ts';
+
+const PREFIX = 'pvgrub-forge';
+
+/** Who made a container or volume: so that a later run can sweep what a killed one left. */
+export interface Owner {
+  run: string;
+  /** This machine's boot, so that process ids of other machines and boots are not mixed up. */
+  boot: string;
+  pid: number;
+  /** The process's start time in clock ticks since boot: a process id alone may be used again. */
+  started: string;
+}
+
+function bootId(): string {
+  try {
+    return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+  } catch {
+    return hostname();
+  }
+}
+
+/** Start time of a process from /proc/<pid>/stat (proc(5), field 22); undefined where there is none such. */
+export function processStart(pid: number): string | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
+  } catch {
+    return undefined;
+  }
+}
+
+/** The owner for this process. */
+export function thisOwner(run: string): Owner {
+  return { run, boot: bootId(), pid: process.pid, started: processStart(process.pid) ?? '0' };
+}
+
+/** The labels that say so. */
+export function ownerLabels(owner: Owner): Record<string, string> {
+  return {
+    [PREFIX]: 'work',
+    [`${PREFIX}.run`]: owner.run,
+    [`${PREFIX}.boot`]: owner.boot,
+    [`${PREFIX}.pid`]: String(owner.pid),
+    [`${PREFIX}.started`]: owner.started,
+  };
+}
+
+/** Whether the process that labels name is gone. Those of another machine are not ours to judge, of an earlier boot they are gone. */
+export function ownerGone(labels: Record<string, string> | undefined, boot: string = bootId()): boolean {
+  if (!labels || labels[PREFIX] !== 'work') return false;
+  if (labels[`${PREFIX}.boot`] !== boot) return false;
+  const pid = Number(labels[`${PREFIX}.pid`]);
+  return processStart(pid) !== labels[`${PREFIX}.started`];
+}
+
+/** Remove containers and volumes whose run was killed. Gives how many there were. */
+export async function sweep(engine: Engine): Promise<number> {
+  const filters = { label: [`${PREFIX}=work`] };
+  const { docker } = engine;
+  let swept = 0;
+  const gone = async (removal: Promise<unknown>) => {
+    try {
+      await removal;
+      swept++;
+    } catch (error) {
+      // 404: someone else was faster; 409: it is being removed, or still in use.
+      if (statusOf(error) !== 404 && statusOf(error) !== 409) throw error;
+    }
+  };
+  for (const container of await docker.listContainers({ all: true, filters })) {
+    if (ownerGone(container.Labels)) await gone(docker.getContainer(container.Id).remove({ force: true, v: true }));
+  }
+  const { Volumes } = await docker.listVolumes({ filters: JSON.stringify(filters) as never });
+  for (const volume of Volumes ?? []) {
+    if (ownerGone(volume.Labels)) await gone(docker.getVolume(volume.Name).remove({ force: true }));
+  }
+  return swept;
+}

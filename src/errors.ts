@@ -1,0 +1,184 @@
+/**
+ * Every error that pvgrub-forge reports on purpose.
+ *
+ * An error has a stable `code` (for programs), says what happened, what was expected and what to try,
+ * and maps to the exit code of its class (see docs/exit-codes.md). Anything else that is thrown is a bug.
+ */
+
+/** Exit codes of the command line, one for each class of failure. */
+export const EXIT = {
+  ok: 0,
+  someFailed: 1,
+  usage: 2,
+  source: 3,
+  engine: 4,
+  output: 5,
+  verification: 6,
+  notReproducible: 7,
+  interrupted: 130,
+} as const;
+
+export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
+
+export interface ErrorDetail {
+  /** What was demanded, where there is such a thing. */
+  expected?: string;
+  /** What was there instead. */
+  got?: string;
+  /** What the reader can do about it. */
+  hint?: string;
+  cause?: unknown;
+}
+
+/** Base of all deliberate errors. `message` says what happened. */
+export abstract class ForgeError extends Error {
+  abstract readonly exit: ExitCode;
+  readonly code: string;
+  readonly expected: string | undefined;
+  readonly got: string | undefined;
+  readonly hint: string | undefined;
+
+  constructor(code: string, message: string, detail: ErrorDetail = {}) {
+    super(message, { cause: detail.cause });
+    this.name = new.target.name;
+    this.code = code;
+    this.expected = detail.expected;
+    this.got = detail.got;
+    this.hint = detail.hint;
+  }
+}
+
+/** Codes of {@link UsageError}: the command line or the configuration is wrong. */
+export type UsageCode =
+  | 'CONFIG_INVALID'
+  | 'CONFIG_UNREADABLE'
+  | 'SELECTOR_NO_MATCH'
+  | 'SELECTOR_INVALID'
+  | 'VERSION_UNKNOWN'
+  | 'OPTION_INVALID'
+  | 'CATALOG_INVALID'
+  | 'FILE_UNREADABLE'
+  | 'SETUP_FORBIDDEN'
+  | 'SETUP_FAILED';
+export class UsageError extends ForgeError {
+  readonly exit = EXIT.usage;
+  declare readonly code: UsageCode;
+  constructor(code: UsageCode, message: string, detail?: ErrorDetail) {
+    super(code, message, detail);
+  }
+}
+
+/** Codes of {@link SourceError}: an input cannot be had or is not what it should be. */
+export type SourceCode =
+  | 'SOURCE_UNAVAILABLE'
+  | 'SOURCE_MISMATCH'
+  | 'SOURCE_UNPINNED'
+  | 'SOURCE_TOO_LARGE'
+  | 'SOURCE_OFFLINE'
+  | 'SOURCE_ARCHIVE_UNSAFE'
+  | 'SOURCE_ARCHIVE_BROKEN'
+  | 'STORE_CORRUPT'
+  | 'STORE_DISK_FULL'
+  | 'EDIT_MISMATCH'
+  | 'DOWNLOAD_FAILED'
+  | 'DEBIAN_UNVERIFIED';
+export class SourceError extends ForgeError {
+  readonly exit = EXIT.source;
+  declare readonly code: SourceCode;
+  constructor(code: SourceCode, message: string, detail?: ErrorDetail) {
+    super(code, message, detail);
+  }
+}
+
+/** Codes of {@link EngineError}: there is no engine, or it failed us. */
+export type EngineCode = 'ENGINE_NOT_FOUND' | 'ENGINE_LOST' | 'ENGINE_REFUSED' | 'IMAGE_BUILD_FAILED' | 'BASE_UNAVAILABLE';
+export class EngineError extends ForgeError {
+  readonly exit = EXIT.engine;
+  declare readonly code: EngineCode;
+  constructor(code: EngineCode, message: string, detail?: ErrorDetail) {
+    super(code, message, detail);
+  }
+}
+
+/** Codes of {@link BuildError}: one cell's build failed. */
+export type BuildCode = 'BUILD_FAILED' | 'BUILD_TIMEOUT' | 'BUILD_OUT_OF_MEMORY' | 'BUILD_DISK_FULL' | 'OUTPUT_DISK_FULL';
+export class BuildError extends ForgeError {
+  readonly exit = EXIT.someFailed;
+  declare readonly code: BuildCode;
+  constructor(code: BuildCode, message: string, detail?: ErrorDetail) {
+    super(code, message, detail);
+  }
+}
+
+/** Codes of {@link OutputError}: something was built, but it is not what it should be. */
+export type OutputCode = 'OUTPUT_MISSING' | 'INSPECT_FAILED' | 'OUTPUT_CHANGED';
+export class OutputError extends ForgeError {
+  readonly exit = EXIT.output;
+  declare readonly code: OutputCode;
+  constructor(code: OutputCode, message: string, detail?: ErrorDetail) {
+    super(code, message, detail);
+  }
+}
+
+/** The user stopped the run. */
+export class InterruptedError extends ForgeError {
+  readonly exit = EXIT.interrupted;
+  constructor(message = 'interrupted') {
+    super('INTERRUPTED', message);
+  }
+}
+
+/** An error as plain data, for events, journals and `--json`. */
+export interface ErrorData {
+  code: string;
+  message: string;
+  expected?: string;
+  got?: string;
+  hint?: string;
+}
+
+/** Turn anything thrown into plain data; unknown errors get the code `INTERNAL`. */
+export function errorData(error: unknown): ErrorData {
+  if (error instanceof ForgeError) {
+    const { code, message, expected, got, hint } = error;
+    return {
+      code,
+      message,
+      ...(expected === undefined ? {} : { expected }),
+      ...(got === undefined ? {} : { got }),
+      ...(hint === undefined ? {} : { hint }),
+    };
+  }
+  return { code: 'INTERNAL', message: error instanceof Error ? error.message : String(error) };
+}
+
+/** Several lines for a person: what happened, expected and got, what to try. */
+export function errorText(error: unknown): string {
+  const data = errorData(error);
+  const lines = [`${data.message} [${data.code}]`];
+  if (data.expected !== undefined) lines.push(`  expected: ${data.expected}`);
+  if (data.got !== undefined) lines.push(`  got:      ${data.got}`);
+  if (data.hint !== undefined)
+    for (const [i, line] of data.hint.split('\n').entries()) lines.push(`  ${i === 0 ? 'try:      ' : '          '}${line}`);
+  return lines.join('\n');
+}
+
+/** The exit code of one failure. Unknown errors count as a failed cell. */
+export function exitCode(error: unknown): ExitCode {
+  return error instanceof ForgeError ? error.exit : EXIT.someFailed;
+}
+
+/** The exit code of a run: that of the failures' class if all failed alike, else 1. */
+export function runExitCode(failures: readonly unknown[]): ExitCode {
+  const codes = new Set(failures.map(exitCode));
+  if (codes.size === 0) return EXIT.ok;
+  if (codes.has(EXIT.interrupted)) return EXIT.interrupted;
+  const [only] = codes;
+  return codes.size === 1 && only !== undefined ? only : EXIT.someFailed;
+}
+
+/** True for the error that Node gives when a disk is full or a quota is used up. */
+export function isDiskFull(error: unknown): boolean {
+  const code = (error as NodeJS.ErrnoException | undefined)?.code;
+  return code === 'ENOSPC' || code === 'EDQUOT';
+}

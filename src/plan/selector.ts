@@ -1,0 +1,88 @@
+import { UsageError } from '../errors.ts';
+
+/** One parsed selector: a glob over cell ids, or with `!` what to leave out again. */
+interface Term {
+  text: string;
+  negative: boolean;
+  pattern: RegExp;
+}
+
+/**
+ * Parse one selector. `*` stands for any run of characters, `?` for one, `[ab]` for one of several, `{a,b}` for
+ * alternatives; `!` in front excludes. A text without a wildcard may also name a loader, a loader and version, or an id.
+ * @throws UsageError SELECTOR_INVALID for an empty selector or unbalanced brackets
+ */
+function parse(text: string): Term {
+  const negative = text.startsWith('!');
+  const glob = negative ? text.slice(1) : text;
+  const invalid = (why: string) =>
+    new UsageError('SELECTOR_INVALID', `"${text}" is not a selector: ${why}`, {
+      hint: "a glob over cell ids, such as 'pv-grub-4.1.*-x86_64', 'pvgrub2-*' or '!*-x86_32'",
+    });
+  if (glob === '') throw invalid('it is empty');
+  let source = '';
+  let depth = 0;
+  for (let i = 0; i < glob.length; i++) {
+    const char = glob[i] as string;
+    if (char === '*') source += '.*';
+    else if (char === '?') source += '.';
+    else if (char === '[') {
+      const end = glob.indexOf(']', i + 2);
+      if (end < 0) throw invalid('a [ without its ]');
+      const inner = glob
+        .slice(i + 1, end)
+        .replace(/[\\\]^]/g, '\\$&')
+        .replace(/^!/, '^');
+      source += `[${inner}]`;
+      i = end;
+    } else if (char === '{') {
+      depth++;
+      source += '(?:';
+    } else if (char === '}') {
+      if (--depth < 0) throw invalid('a } without its {');
+      source += ')';
+    } else if (char === ',' && depth > 0) source += '|';
+    else source += char.replace(/[.*+?^${}()|[\]\\/-]/g, '\\$&');
+  }
+  if (depth > 0) throw invalid('a { without its }');
+  const plain = !/[*?[{]/.test(glob);
+  try {
+    return { text, negative, pattern: new RegExp(plain ? `^${source}(?:-.*)?$` : `^${source}$`) };
+  } catch {
+    throw invalid('a range in [] is the wrong way round');
+  }
+}
+
+/**
+ * The ids that selectors choose, in the order of `ids`. With only `!` selectors, all others are chosen; with none, all.
+ * @throws UsageError SELECTOR_NO_MATCH for a selector (not a `!` one) that matches nothing
+ */
+export function select(ids: readonly string[], selectors: readonly string[]): string[] {
+  const terms = selectors.map(parse);
+  const positive = terms.filter((term) => !term.negative);
+  for (const term of positive) {
+    if (!ids.some((id) => term.pattern.test(id))) {
+      throw new UsageError('SELECTOR_NO_MATCH', `the selector "${term.text}" matches no cell`, {
+        hint:
+          ids.length > 0
+            ? `pvgrub matrix lists all ${ids.length}; the nearest: ${nearest(ids, term.text).join(', ')}`
+            : 'the configuration has no cells at all',
+      });
+    }
+  }
+  return ids.filter(
+    (id) =>
+      (positive.length === 0 || positive.some((term) => term.pattern.test(id))) &&
+      !terms.some((term) => term.negative && term.pattern.test(id)),
+  );
+}
+
+/** Up to three ids that share the most with a text: the longest common prefix first. */
+function nearest(ids: readonly string[], text: string): string[] {
+  const common = (id: string) => {
+    let n = 0;
+    while (n < text.length && id[n] === text[n]) n++;
+    return n;
+  };
+  return ids.toSorted((a, b) => common(b) - common(a)).slice(0, 3);
+}

@@ -1,0 +1,137 @@
+import { externalSources, miniOsSource, xenSource } from '../catalog/resolve.ts';
+import type { SourceRef } from '../catalog/types.ts';
+import { inRange, type VersionRange } from '../catalog/version.ts';
+import { UsageError } from '../errors.ts';
+import type { PlanData } from '../plan/plan.ts';
+import { selectEdits } from './edits.ts';
+import type { Arch, Placement, Reads, Recipe, Step } from './types.ts';
+
+/**
+ * PV-GRUB, from Xen's stubdom: GRUB 0.97 on Mini-OS. What each release needs was measured (docs/pv-grub.md).
+ * Ranges are of Xen releases, both ends included.
+ */
+
+/** A value for some releases and widths only. */
+type For<T> = VersionRange & { arch?: Arch; value: T };
+
+function fitting<T>(list: readonly For<T>[], version: string, arch: Arch): T[] {
+  return list.filter((entry) => inRange(version, entry) && (entry.arch === undefined || entry.arch === arch)).map((entry) => entry.value);
+}
+
+/** Flags for every object of the stub domain, through EMBEDDED_EXTRA_CFLAGS. */
+const CFLAGS: For<string>[] = [
+  { value: '-fno-pie' },
+  { value: '-fno-stack-protector' },
+  { value: '-fno-exceptions' },
+  // Before 4.5 Mini-OS starts threads on a stack that is 8 bytes off; compilers store to it with aligned SSE moves.
+  { value: '-mincoming-stack-boundary=3', arch: 'x86_64' },
+  // The build demands -Werror after our flags, so that each newer warning has to be named.
+  { value: '-Wno-error=address' },
+  { value: '-Wno-error=alloc-size-larger-than=' },
+  { value: '-Wno-error=maybe-uninitialized' },
+  { value: '-Wno-error=sizeof-pointer-memaccess' },
+  { value: '-Wno-error=stringop-truncation' },
+  { value: '-Wno-error=unused-but-set-variable' },
+  { value: '-Wno-error=unused-const-variable=' },
+  { value: '-Wno-error=vla-parameter' },
+];
+
+/** Variables of every make call; shell text, within double quotes. */
+const MAKE_VARIABLES: For<string>[] = [
+  { value: 'PYTHON=python3' },
+  // Asked for while the Makefile is read, before configure could set it.
+  { value: 'WGET=/bin/false', to: '4.2.5' },
+  // Any folder other than "." keeps make from cloning a qemu repository.
+  { value: 'CONFIG_QEMU=/work/src/tools', to: '4.3.4' },
+  // A variable with a dash in its name is lost in the environment between makes.
+  { value: 'MINI-OS_ROOT=/work/src/extras/mini-os', from: '4.6.0', to: '4.6.1' },
+  // 64-bit division on 32 bits.
+  { value: 'EXTRA_OBJS=$(gcc -m32 -print-libgcc-file-name)', arch: 'x86_32', to: '4.9.4' },
+];
+
+const STEPS: For<Step>[] = [
+  { to: '4.0.4', value: { phase: 'configure', run: 'mkdir -p tools/ioemu-dir stubdom/ioemu && touch stubdom/ioemu/linkfarm.stamp' } },
+  { from: '4.6.0', value: { phase: 'configure', run: './configure --disable-xen --disable-tools --disable-docs --disable-stubdom' } },
+  { from: '4.3.0', value: { phase: 'configure', run: 'cd stubdom && ./configure --enable-pv-grub --disable-ioemu-stubdom' } },
+  // stubdom links to headers that only this makes.
+  { value: { phase: 'headers', run: '{make} -C tools/include' } },
+  { from: '4.10.0', to: '4.15.7', value: { phase: 'headers', run: '{make} -C tools/libs/toolcore include/_xentoolcore_list.h' } },
+  { from: '4.15.0', to: '4.16.7', value: { phase: 'headers', run: '{make} -C tools/libs/ctrl _paths.h' } },
+  { value: { phase: 'newlib', run: '{make} -j"$JOBS" -C stubdom cross-newlib' } },
+  { value: { phase: 'libraries', run: '{make} -j"$JOBS" -C stubdom cross-zlib cross-libpci' } },
+  { value: { phase: 'grub', run: '{make} -j"$JOBS" -C stubdom grub' } },
+  { value: { phase: 'link', run: '{make} -j"$JOBS" -C stubdom pv-grub' } },
+  { to: '4.13.5', value: { phase: 'image', run: 'objcopy --only-keep-debug stubdom/mini-os-{arch}-grub/mini-os ../out/{image}.debug' } },
+  {
+    from: '4.14.0',
+    value: { phase: 'image', run: 'objcopy --only-keep-debug stubdom/mini-os-{arch}-grub/mini-os-debug ../out/{image}.debug' },
+  },
+  { value: { phase: 'image', run: 'objcopy --strip-debug stubdom/mini-os-{arch}-grub/mini-os ../out/{image} && gzip -n9 ../out/{image}' } },
+];
+
+/** Kernel compressions that libxc's decompressors in the image know, and file systems of GRUB 0.97 as Xen patches it. */
+const COMPRESSIONS: For<string[]>[] = [
+  { value: ['none', 'gzip'] },
+  { from: '4.3.0', value: ['bzip2', 'lzma', 'lzo', 'xz'] },
+  { from: '4.4.0', value: ['lz4'] },
+  { from: '4.15.0', value: ['zstd'] },
+];
+const FILE_SYSTEMS: For<string[]>[] = [
+  { value: ['ext2', 'ext3', 'fat', 'iso9660', 'jfs', 'minix', 'reiserfs', 'ufs2', 'xfs'] },
+  { from: '4.2.0', value: ['ext4 (extents; not 64bit)', 'btrfs'] },
+];
+
+function reads(version: string, arch: Arch): Reads {
+  return {
+    kernelCompressions: fitting(COMPRESSIONS, version, arch).flat(),
+    fileSystems: fitting(FILE_SYSTEMS, version, arch).flat(),
+  };
+}
+
+/** Where the sources go: Xen as the tree, Mini-OS inside it, the packages as tarballs under the Makefile's names. */
+function placements(sources: readonly SourceRef[]): Placement[] {
+  return sources.map(({ name, file }) => {
+    if (name === 'xen') return { source: name, unpack: '.' };
+    if (name === 'mini-os') return { source: name, unpack: 'extras/mini-os' };
+    return { source: name, as: `stubdom/${file}` };
+  });
+}
+
+/**
+ * The recipe of a pv-grub cell.
+ * @param version a Xen release of the catalog
+ * @throws UsageError VERSION_UNKNOWN, or OPTION_INVALID for a width that pv-grub does not have
+ */
+export function pvGrubRecipe(version: string, arch: string, data: Pick<PlanData, 'catalog' | 'edits'>): Recipe {
+  if (arch !== 'x86_64' && arch !== 'x86_32')
+    throw new UsageError('OPTION_INVALID', `pv-grub has no arch ${arch}`, { expected: 'x86_64 or x86_32' });
+  const miniOs = miniOsSource(data.catalog, version);
+  const sources = [xenSource(data.catalog, version), ...(miniOs ? [miniOs] : []), ...externalSources(data.catalog, version)];
+  const variables = [`EMBEDDED_EXTRA_CFLAGS=${fitting(CFLAGS, version, arch).join(' ')}`, ...fitting(MAKE_VARIABLES, version, arch)];
+  const make = `make ${variables.map((variable) => `"${variable}"`).join(' ')}`;
+  const image = `pv-grub-${arch}`;
+  const steps = fitting(STEPS, version, arch).map(({ phase, run }) => ({
+    phase,
+    run: run.replaceAll('{make}', make).replaceAll('{arch}', arch).replaceAll('{image}', image),
+  }));
+  return {
+    sources,
+    placements: placements(sources),
+    edits: selectEdits(data.edits['pv-grub'], version, arch),
+    // configure wants a downloader to be there; nothing may call it.
+    env: { LC_ALL: 'C', TZ: 'UTC', XEN_TARGET_ARCH: arch, WGET: '/bin/false' },
+    files: {},
+    steps,
+    outputs: [
+      { file: `${image}.gz`, role: 'image' },
+      { file: `${image}.debug`, role: 'debug' },
+    ],
+    reads: reads(version, arch),
+    warnings:
+      arch === 'x86_32' && inRange(version, { to: '4.6.6' })
+        ? [
+            'crashes at boot on hosts with Xen 4.7 or later: Mini-OS of that time expects fewer page-table frames than newer toolstacks make',
+          ]
+        : [],
+  };
+}

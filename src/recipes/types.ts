@@ -1,0 +1,83 @@
+import type { SourceRef } from '../catalog/types.ts';
+import type { VersionRange } from '../catalog/version.ts';
+
+export type Loader = 'pv-grub' | 'pvgrub2';
+export type Arch = 'x86_64' | 'x86_32' | 'x86_32_pvh';
+
+/** One counted substitution: `find` is literal text and must stand exactly `count` times in `file`. */
+export interface Substitution {
+  file: string;
+  find: string;
+  replace: string;
+  count: number;
+}
+
+/** A file that an edit adds; it must not be there before. */
+export interface NewFile {
+  file: string;
+  content: string;
+  executable?: boolean;
+}
+
+/** One change to unpacked sources, as a file of `edits/<loader>/` has it. */
+export interface Edit extends VersionRange {
+  id: string;
+  /** What it changes. */
+  what: string;
+  /** What fails without it. */
+  why: string;
+  /** The source it changes; its files are relative to that source's top folder. */
+  source: string;
+  arches?: Arch[];
+  /** The upstream commit that mended the same, if there is one. */
+  upstream?: string;
+  substitutions?: Substitution[];
+  create?: NewFile[];
+  /**
+   * Where the edit was last seen to match: its own digest then, and for the first and the last release of its
+   * range the SHA-256 of each file it changes. A test fails when the edit has changed since (docs/edits.md).
+   */
+  seen?: { edit: string; in: Record<string, Record<string, string>> };
+}
+
+/** Where a source goes in the cell's tree: unpacked as a folder, or as a tarball under a name that a Makefile expects. */
+export interface Placement {
+  source: string;
+  /** Folder below the tree that takes the content of the source's top folder. */
+  unpack?: string;
+  /** File below the tree that takes the tarball itself, compressed as its name says. */
+  as?: string;
+}
+
+/** One group of commands, run by `sh -eu` in the tree. */
+export interface Step {
+  /** What a progress display calls it. */
+  phase: string;
+  run: string;
+}
+
+export interface RecipeOutput {
+  /** Path below the cell's `out` folder. */
+  file: string;
+  role: 'image' | 'debug';
+}
+
+/** What a loaded image can read, for its metadata. */
+export interface Reads {
+  kernelCompressions: string[];
+  fileSystems: string[];
+}
+
+/** Everything a loader does for one cell, as data. */
+export interface Recipe {
+  sources: SourceRef[];
+  placements: Placement[];
+  edits: Edit[];
+  env: Record<string, string>;
+  /** Files put beside the tree, by name below the cell's `in` folder. */
+  files: Record<string, string>;
+  steps: Step[];
+  outputs: RecipeOutput[];
+  reads: Reads;
+  warnings: string[];
+}

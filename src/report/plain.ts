@@ -1,0 +1,47 @@
+import { formatBytes, formatDuration } from '../config/units.ts';
+import type { Event, Listener } from './events.ts';
+import { Summary } from './summary.ts';
+
+/** One line of plain text for an event; undefined for those that only a live display shows. */
+export function plainLine(event: Event): string | undefined {
+  switch (event.type) {
+    case 'run-started':
+      return `${event.cells.length} ${event.cells.length === 1 ? 'cell' : 'cells'}, up to ${event.side} side by side on ${event.cores} cores, engine ${event.engine}`;
+    case 'note':
+      return event.text;
+    case 'warning':
+      return `warning: ${event.text}`;
+    case 'source-started':
+      return `source ${event.source}: from ${event.origin}`;
+    case 'source-done':
+      return event.cached
+        ? undefined
+        : `source ${event.source}: ${formatBytes(event.size)}, ${event.proof === undefined ? 'UNPINNED, taken because of --trust' : `proved by ${event.proof}`}`;
+    case 'source-failed':
+      return `source ${event.source}: ${event.error.message} [${event.error.code}]`;
+    case 'cell-started':
+      return `${event.cell}: started with ${event.jobs} ${event.jobs === 1 ? 'core' : 'cores'}`;
+    case 'cell-phase':
+      return `${event.cell}: ${event.phase}`;
+    case 'cell-done':
+      return `${event.cell}: built in ${formatDuration(event.ms)}, ${formatBytes(event.size)}, sha256 ${event.sha256}`;
+    case 'cell-cached':
+      return `${event.cell}: there already`;
+    case 'cell-failed':
+      return `${event.cell}: FAILED after ${formatDuration(event.ms)} [${event.error.code}]`;
+    case 'source-progress':
+    case 'run-finished':
+      return undefined;
+  }
+}
+
+/** Plain lines, one an event, for logs and pipes; the summary at the end. */
+export function plainRenderer(out: NodeJS.WritableStream): Listener {
+  const summary = new Summary();
+  return (event) => {
+    summary.take(event);
+    const line = plainLine(event);
+    if (line !== undefined) out.write(`${line}\n`);
+    if (event.type === 'run-finished') out.write(`\n${summary.text()}\n`);
+  };
+}

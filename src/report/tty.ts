@@ -1,0 +1,81 @@
+import { stripVTControlCharacters, styleText } from 'node:util';
+import { formatBytes, formatDuration } from '../config/units.ts';
+import type { Event, Listener } from './events.ts';
+import { plainLine } from './plain.ts';
+import { Summary } from './summary.ts';
+
+interface Terminal extends NodeJS.WritableStream {
+  columns?: number;
+  rows?: number;
+}
+
+interface Running {
+  phase: string;
+  since: number;
+}
+
+/**
+ * A live display: finished things scroll by as lines, below them one line for each running cell with its phase and
+ * for each download. Redrawn ten times a second at the most; wide and long displays are cut to the terminal.
+ */
+export function ttyRenderer(out: Terminal, now: () => number = Date.now): Listener {
+  const summary = new Summary();
+  const cells = new Map<string, Running>();
+  const sources = new Map<string, string>();
+  let drawn = 0;
+  let timer: NodeJS.Timeout | undefined;
+  const colour = (format: Parameters<typeof styleText>[0], text: string) => styleText(format, text, { stream: out as never });
+
+  const live = (): string[] => {
+    const lines = [
+      ...[...sources].map(([source, text]) => `${colour('cyan', '↓')} ${source}  ${text}`),
+      ...[...cells].map(
+        ([cell, { phase, since }]) => `${colour('cyan', '●')} ${cell}  ${phase}  ${colour('dim', formatDuration(now() - since))}`,
+      ),
+    ];
+    const width = (out.columns ?? 80) - 1;
+    return lines
+      .slice(0, Math.max(1, (out.rows ?? 24) - 1))
+      .map((line) => (stripVTControlCharacters(line).length <= width ? line : `${stripVTControlCharacters(line).slice(0, width - 1)}…`));
+  };
+  const erase = () => (drawn > 0 ? `\x1b[${drawn}A\x1b[0J` : '');
+  const draw = (above = '') => {
+    const lines = live();
+    out.write(`${erase()}${above}${lines.map((line) => `${line}\n`).join('')}`);
+    drawn = lines.length;
+  };
+
+  return (event: Event) => {
+    summary.take(event);
+    if (event.type === 'run-started') timer = setInterval(() => draw(), 500).unref();
+    if (event.type === 'source-started') sources.set(event.source, event.origin);
+    if (event.type === 'source-progress') {
+      sources.set(
+        event.source,
+        event.total === undefined ? formatBytes(event.done) : `${formatBytes(event.done)} of ${formatBytes(event.total)}`,
+      );
+      return;
+    }
+    if (event.type === 'source-done' || event.type === 'source-failed') sources.delete(event.source);
+    if (event.type === 'cell-started') cells.set(event.cell, { phase: 'starting', since: now() });
+    if (event.type === 'cell-phase') {
+      const running = cells.get(event.cell);
+      if (running) running.phase = event.phase;
+    }
+    if (event.type === 'cell-done' || event.type === 'cell-failed' || event.type === 'cell-cached') cells.delete(event.cell);
+    if (event.type === 'run-finished') {
+      clearInterval(timer);
+      sources.clear();
+      cells.clear();
+      draw(`\n${summary.text()}\n`);
+      return;
+    }
+    const quiet = event.type === 'cell-phase' || event.type === 'source-started' || event.type === 'cell-started';
+    const line = quiet ? undefined : plainLine(event);
+    draw(
+      line === undefined
+        ? ''
+        : `${event.type === 'cell-failed' ? colour('red', line) : event.type === 'cell-done' ? colour('green', line) : line}\n`,
+    );
+  };
+}

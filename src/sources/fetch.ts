@@ -1,0 +1,196 @@
+import { copyFile, readdir, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { SourceRef } from '../catalog/types.ts';
+import { cacheFolder, type Settings } from '../config/settings.ts';
+import { isDiskFull, SourceError } from '../errors.ts';
+import { besides, ifThere } from '../util/files.ts';
+import { sha256 } from '../util/hash.ts';
+import { debianFile, debianMirrors } from './origins/debian.ts';
+import { download } from './origins/download.ts';
+import { gitTarball } from './origins/git.ts';
+import { describeOrigin, type GivenOrigin, parseOrigin, publicOrigin } from './origins/spec.ts';
+import type { Store, StoredSource } from './store.ts';
+
+export interface FetchEvents {
+  started?: (source: SourceRef, origin: string) => void;
+  progress?: (source: SourceRef, done: number, total: number | undefined) => void;
+  done?: (source: SourceRef, stored: StoredSource, cached: boolean) => void;
+  warn?: (text: string) => void;
+}
+
+export interface FetchContext {
+  store: Store;
+  settings: Pick<Settings, 'origins' | 'trust' | 'offline' | 'mirrors' | 'debianMirror' | 'limits'>;
+  cwd: string;
+  signal?: AbortSignal | undefined;
+  events?: FetchEvents | undefined;
+}
+
+/** Whether the user takes this source although nothing proves it. */
+export function isTrusted(ref: Pick<SourceRef, 'name' | 'version'>, trust: readonly string[]): boolean {
+  return trust.includes(ref.name) || trust.includes(`${ref.name}@${ref.version}`);
+}
+
+/** Where to look for a source, in order: the user's own origins instead of all others, else mirrors, then its places. */
+export async function originsOf(ref: SourceRef, context: FetchContext): Promise<GivenOrigin[]> {
+  const given = context.settings.origins[`${ref.name}@${ref.version}`] ?? context.settings.origins[ref.name];
+  if (given) return Promise.all(given.map((text) => parseOrigin(text, ref.pins.commit, context.cwd)));
+  const mirrored =
+    (ref.pins.sha256 ?? ref.pins.sha512)
+      ? context.settings.mirrors.map((base): GivenOrigin => ({ type: 'tarball', url: `${base.replace(/\/+$/, '')}/${ref.file}` }))
+      : [];
+  return [...mirrored, ...ref.origins];
+}
+
+/** Whether an origin needs a connection. */
+function isRemote(origin: GivenOrigin): boolean {
+  if (origin.type === 'git') return /^(https?|git|ssh):\/\//.test(origin.url) || /^[\w.-]+@[\w.-]+:/.test(origin.url);
+  return origin.type === 'tarball' || origin.type === 'debian';
+}
+
+/**
+ * Make sure that a source is in the store: found there and read again, or fetched from the first origin that gives
+ * bytes which a pin proves (or that the user trusts). What fails a check is never stored.
+ *
+ * @throws SourceError SOURCE_UNAVAILABLE naming every origin tried and its result; where just one was tried, or all
+ *   failed alike, that origin's own error
+ */
+export async function ensureSource(ref: SourceRef, context: FetchContext): Promise<StoredSource> {
+  const { store, settings, events } = context;
+  const trusted = isTrusted(ref, settings.trust);
+  const stored = await store.find(ref, trusted);
+  if (stored) {
+    await store.check(stored);
+    events?.done?.(ref, stored, true);
+    return stored;
+  }
+  const origins = await originsOf(ref, context);
+  const failures: { origin: string; error: SourceError }[] = [];
+  for (const origin of origins) {
+    context.signal?.throwIfAborted();
+    if (settings.offline && isRemote(origin)) {
+      failures.push({ origin: describeOrigin(origin), error: new SourceError('SOURCE_OFFLINE', 'not asked, because of --offline') });
+      continue;
+    }
+    try {
+      events?.started?.(ref, describeOrigin(origin));
+      const added = await fromOrigin(ref, origin, trusted, context);
+      events?.done?.(ref, added, false);
+      return added;
+    } catch (error) {
+      if (!(error instanceof SourceError) || error.code === 'STORE_DISK_FULL') throw error;
+      failures.push({ origin: describeOrigin(origin), error });
+    }
+  }
+  throw unavailable(ref, failures);
+}
+
+function unavailable(ref: SourceRef, failures: { origin: string; error: SourceError }[]): SourceError {
+  const [first] = failures;
+  const codes = new Set(failures.map(({ error }) => error.code));
+  const byHand = `give it by hand: --origin ${ref.name}=<tarball, git repository or folder>${Object.keys(ref.pins).length === 0 ? ` --trust ${ref.name}` : ''}, or \`pvgrub sources import\` (docs/offline.md)`;
+  if (first && failures.length === 1 && first.error.code !== 'SOURCE_OFFLINE') {
+    const { code, message, expected, got, hint } = first.error;
+    return new SourceError(
+      code,
+      code === 'SOURCE_MISMATCH' || code === 'SOURCE_UNPINNED' || code.startsWith('SOURCE_ARCHIVE')
+        ? message
+        : `${ref.name} ${ref.version} cannot be had from ${first.origin}: ${message}`,
+      {
+        ...(expected === undefined ? {} : { expected }),
+        ...(got === undefined ? {} : { got }),
+        hint: hint === undefined ? byHand : `${hint}\n${byHand}`,
+        cause: first.error,
+      },
+    );
+  }
+  if (failures.length === 0) {
+    return new SourceError('SOURCE_UNPINNED', `the catalog knows no place and no pin for ${ref.name} ${ref.version}`, { hint: byHand });
+  }
+  const tried = failures.map(({ origin, error }) => `  ${origin}: ${error.message}${error.got === undefined ? '' : ` (got ${error.got})`}`);
+  const code = codes.size === 1 && first ? first.error.code : 'SOURCE_UNAVAILABLE';
+  return new SourceError(code, `${ref.name} ${ref.version} cannot be had; tried:\n${tried.join('\n')}`, { hint: byHand });
+}
+
+/** Get the bytes from one origin into the store's own folder, and hand them to the store. */
+async function fromOrigin(ref: SourceRef, origin: GivenOrigin, trusted: boolean, context: FetchContext): Promise<StoredSource> {
+  const { store, settings, events, signal } = context;
+  const incoming = await store.incoming();
+  const aside = besides(join(incoming, ref.file));
+  const transfer = {
+    limit: settings.limits.source,
+    signal,
+    onProgress: (done: number, total: number | undefined) => events?.progress?.(ref, done, total),
+  };
+  let label = publicOrigin(origin);
+  let commitObject: Uint8Array | undefined;
+  let file = aside;
+  try {
+    await receive();
+  } catch (error) {
+    // A cut download stays, to be resumed; nothing else does.
+    if (file === aside) await rm(aside, { force: true });
+    throw error;
+  }
+  return store.add(file, { ref, origin: label, commitObject, trusted });
+
+  async function receive(): Promise<void> {
+    switch (origin.type) {
+      case 'tarball':
+        // A stable name, so that a cut download goes on in the next run.
+        file = join(incoming, `${sha256(origin.url).slice(0, 16)}-${ref.file}`);
+        await download(origin.url, file, transfer);
+        break;
+      case 'debian': {
+        file = join(incoming, `debian-${origin.file}`);
+        const pinned = ref.pins.sha256 !== undefined || ref.pins.sha512 !== undefined;
+        const found = await debianFile(origin, file, {
+          ...transfer,
+          cache: join(cacheFolder(), 'debian'),
+          mirrors: await debianMirrors(settings.debianMirror),
+          warn: (text) => events?.warn?.(text),
+          now: Date.now(),
+          pinned,
+        });
+        label = `debian ${found.suite} source package ${origin.package} ${found.version}, ${origin.file}`;
+        break;
+      }
+      case 'git': {
+        const made = await gitTarball(origin.url, origin.commit, ref.top, aside, join(cacheFolder(), 'git'), signal).catch(asSourceError);
+        commitObject = made.commitObject;
+        label = publicOrigin({ ...origin, commit: made.commit });
+        break;
+      }
+      case 'dir':
+      case 'file': {
+        const path = origin.type === 'file' ? origin.path : await fileOf(ref, origin.path);
+        const { size } = await stat(path);
+        if (size > settings.limits.source)
+          throw new SourceError('SOURCE_TOO_LARGE', `${path} is larger than allowed`, {
+            expected: `at most ${settings.limits.source} bytes`,
+            got: `${size} bytes`,
+            hint: 'raise limits.source in the configuration',
+          });
+        await copyFile(path, aside).catch(asSourceError);
+      }
+    }
+  }
+}
+
+function asSourceError(error: unknown): never {
+  if (isDiskFull(error))
+    throw new SourceError('STORE_DISK_FULL', 'no room left in the store', {
+      hint: 'make room there, or give another folder with --store',
+      cause: error,
+    });
+  throw error;
+}
+
+/** The file of a source in a folder: by the name that people keep it under. */
+async function fileOf(ref: SourceRef, folder: string): Promise<string> {
+  const there = (await ifThere(readdir(folder))) ?? [];
+  const debian = ref.origins.flatMap((origin) => (origin.type === 'debian' ? [origin.file] : []));
+  const name = [ref.file, ...debian].find((candidate) => there.includes(candidate));
+  if (name === undefined) throw new SourceError('SOURCE_UNAVAILABLE', `${folder} has no ${[ref.file, ...debian].join(' or ')}`);
+  return join(folder, name);
+}

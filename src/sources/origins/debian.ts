@@ -1,0 +1,151 @@
+import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { DebianFile } from '../../catalog/types.ts';
+import { SourceError } from '../../errors.ts';
+import { besides, ifThere } from '../../util/files.ts';
+import { sha256, sha256File } from '../../util/hash.ts';
+import { run } from '../../util/process.ts';
+import { findSourceFile, parseRelease } from './debian-index.ts';
+import { type DownloadOptions, download } from './download.ts';
+
+const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
+
+export interface DebianContext extends DownloadOptions {
+  /** Folder for indices; they are kept by their checksum. */
+  cache: string;
+  /** Base URLs of mirrors, in order. */
+  mirrors: string[];
+  warn: (text: string) => void;
+  /** The present time in milliseconds; for Valid-Until. */
+  now: number;
+  /** Path of the keyring that InRelease must be signed with. */
+  keyring?: string;
+  /** True where a pin of our own proves the file anyway: then an expired index is only a warning. */
+  pinned: boolean;
+}
+
+/**
+ * The base URLs of the Debian mirrors that this machine uses, from `apt-get indextargets`; without apt none.
+ * @param configured the configuration's own mirror, asked first
+ */
+export async function debianMirrors(configured: string | undefined): Promise<string[]> {
+  const mirrors = configured === undefined ? [] : [configured.replace(/\/+$/, '')];
+  const targets = await run('apt-get', ['indextargets', '--format', '$(ORIGIN)|$(REPO_URI)', 'Created-By: Packages']).catch(
+    () => undefined,
+  );
+  for (const line of targets?.stdout.toString().split('\n') ?? []) {
+    const [origin, uri] = line.split('|');
+    if (origin === 'Debian' && uri?.startsWith('http')) mirrors.push(uri.replace(/\/+$/, ''));
+  }
+  return [...new Set(mirrors)];
+}
+
+/** Fetch a small file into memory through a file in the cache. */
+async function fetchText(url: string, context: DebianContext): Promise<Buffer> {
+  await mkdir(context.cache, { recursive: true });
+  const file = besides(join(context.cache, 'index'));
+  try {
+    await download(url, file, { ...context, limit: 100 * 2 ** 20, onProgress: undefined });
+    return await readFile(file);
+  } finally {
+    await rm(file, { force: true });
+  }
+}
+
+/** The content of an InRelease file, once a key of the keyring has signed it. */
+async function verifiedRelease(bytes: Buffer, context: DebianContext, where: string): Promise<string> {
+  const keyring = context.keyring ?? KEYRING;
+  const file = besides(join(context.cache, 'InRelease'));
+  await writeFile(file, bytes);
+  try {
+    const answer = await run('gpgv', ['--status-fd', '2', '--keyring', keyring, '--output', '-', file]).catch((error: Error) => {
+      throw new SourceError('DEBIAN_UNVERIFIED', `gpgv cannot be run: ${error.message}`, {
+        hint: 'apt-get install gpgv debian-archive-keyring',
+      });
+    });
+    // Suites are signed by several keys, of which an older keyring may lack one: one good signature is enough,
+    // a bad one never.
+    if (!/^\[GNUPG:\] VALIDSIG /m.test(answer.stderr) || /^\[GNUPG:\] BADSIG /m.test(answer.stderr)) {
+      throw new SourceError('DEBIAN_UNVERIFIED', `${where}/InRelease is not signed by a key of ${keyring}`, {
+        hint: 'apt-get install --only-upgrade debian-archive-keyring',
+      });
+    }
+    return answer.stdout.toString('utf8');
+  } finally {
+    await rm(file, { force: true });
+  }
+}
+
+/** A Sources index, unpacked and checked; kept in the cache by its checksum. */
+async function sourcesIndex(mirror: string, suite: string, context: DebianContext): Promise<string> {
+  const base = `${mirror}/dists/${suite}`;
+  const release = parseRelease(await verifiedRelease(await fetchText(`${base}/InRelease`, context), context, base));
+  if (release.validUntil !== undefined && release.validUntil < context.now) {
+    const text = `${base}/InRelease expired on ${new Date(release.validUntil).toISOString().slice(0, 10)}`;
+    if (!context.pinned) throw new SourceError('DEBIAN_UNVERIFIED', text, { hint: 'use a mirror that is up to date' });
+    context.warn(`${text}; the file is proved by our own pin all the same`);
+  }
+  const name = 'main/source/Sources.xz';
+  const entry = release.files.get(name);
+  if (!entry) throw new SourceError('DEBIAN_UNVERIFIED', `${base} lists no ${name}`);
+  const cached = join(context.cache, `${entry.sha256}.xz`);
+  if (!(await ifThere(stat(cached))) || (await sha256File(cached)) !== entry.sha256) {
+    const url = release.byHash ? `${base}/main/source/by-hash/SHA256/${entry.sha256}` : `${base}/${name}`;
+    const bytes = await fetchText(url, context);
+    if (sha256(bytes) !== entry.sha256)
+      throw new SourceError('DEBIAN_UNVERIFIED', `${url} is not what InRelease says`, {
+        expected: `sha256 ${entry.sha256}`,
+        got: `sha256 ${sha256(bytes)}`,
+      });
+    const aside = besides(cached);
+    await writeFile(aside, bytes);
+    await rename(aside, cached);
+  }
+  const answer = await run('xz', ['-dc', cached]).catch((error: Error) => {
+    throw new SourceError('DEBIAN_UNVERIFIED', `xz cannot be run: ${error.message}`, { hint: 'apt-get install xz-utils' });
+  });
+  if (answer.code !== 0) throw new SourceError('DEBIAN_UNVERIFIED', `${name} cannot be unpacked: ${answer.stderr.trim()}`);
+  return answer.stdout.toString('utf8');
+}
+
+/**
+ * Fetch one file of a Debian source package: InRelease checked with gpgv and Debian's keyring, by-hash to the Sources
+ * index, and the pool file by the SHA-256 that stands there.
+ *
+ * @returns the suite and package version that the file was found under
+ * @throws SourceError SOURCE_UNAVAILABLE with what each mirror and suite answered; SOURCE_MISMATCH, DEBIAN_UNVERIFIED
+ */
+export async function debianFile(origin: DebianFile, file: string, context: DebianContext): Promise<{ suite: string; version: string }> {
+  if (context.mirrors.length === 0) {
+    throw new SourceError('SOURCE_UNAVAILABLE', 'no Debian mirror is known on this machine', {
+      hint: 'set debianMirror in the configuration or PVGRUB_DEBIAN_MIRROR',
+    });
+  }
+  const answers: string[] = [];
+  let unverified: SourceError | undefined;
+  for (const mirror of context.mirrors) {
+    for (const suite of origin.suites) {
+      try {
+        const [entry] = findSourceFile(await sourcesIndex(mirror, suite, context), origin.package, origin.file);
+        if (!entry) {
+          answers.push(`${suite} does not list it`);
+          continue;
+        }
+        await download(`${mirror}/${entry.directory}/${entry.name}`, file, context);
+        const got = await sha256File(file);
+        if (got === entry.sha256) return { suite, version: entry.version };
+        await rm(file, { force: true });
+        throw new SourceError('SOURCE_MISMATCH', `${entry.name} is not what ${suite}'s Sources index says`, {
+          expected: `sha256 ${entry.sha256}`,
+          got: `sha256 ${got}`,
+        });
+      } catch (error) {
+        if (!(error instanceof SourceError) || error.code === 'STORE_DISK_FULL' || error.code === 'SOURCE_TOO_LARGE') throw error;
+        if (error.code === 'DEBIAN_UNVERIFIED' || error.code === 'SOURCE_MISMATCH') unverified = error;
+        answers.push(`${suite}: ${error.message}`);
+      }
+    }
+  }
+  if (unverified && answers.length === 1) throw unverified;
+  throw new SourceError('SOURCE_UNAVAILABLE', answers.join('; '));
+}

@@ -1,0 +1,142 @@
+import { createWriteStream } from 'node:fs';
+import { stat, truncate } from 'node:fs/promises';
+import { Transform } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Dispatcher, EnvHttpProxyAgent, interceptors, request } from 'undici';
+import { isDiskFull, SourceError } from '../../errors.ts';
+import { ifThere } from '../../util/files.ts';
+
+export interface DownloadOptions {
+  /** Bytes after which the download is given up. */
+  limit: number;
+  signal?: AbortSignal | undefined;
+  /** How often a cut or failed transfer is tried again. */
+  retries?: number;
+  /** Milliseconds before the first further try; doubled each time. */
+  backoff?: number;
+  onProgress?: ((done: number, total: number | undefined) => void) | undefined;
+}
+
+let shared: Dispatcher | undefined;
+/** One agent for all: proxies from http_proxy, https_proxy and no_proxy; redirects followed. */
+function agent(): Dispatcher {
+  shared ??= new EnvHttpProxyAgent({ connect: { timeout: 20_000 }, headersTimeout: 60_000, bodyTimeout: 60_000 }).compose(
+    interceptors.redirect({ maxRedirections: 5 }),
+  );
+  return shared;
+}
+
+/** A URL as it may be shown and recorded: without user name, password and query. */
+export function publicUrl(url: string): string {
+  try {
+    const parsed = new URL(url);
+    return `${parsed.protocol}//${parsed.host}${parsed.pathname}`;
+  } catch {
+    return url;
+  }
+}
+
+/** Failures that a further try may mend. */
+class Transient extends Error {}
+
+/**
+ * Download a URL into a file. A file that is there already is taken as the beginning of it and resumed with a
+ * Range request; where the server does not resume, or its file changed, it starts anew.
+ *
+ * @param file the partial file; it stays when the transfer fails, so that the next run resumes it
+ * @throws SourceError DOWNLOAD_FAILED (with the HTTP status or the network's error), SOURCE_TOO_LARGE, STORE_DISK_FULL
+ */
+export async function download(url: string, file: string, options: DownloadOptions): Promise<void> {
+  const retries = options.retries ?? 4;
+  for (let attempt = 0; ; attempt++) {
+    try {
+      await transfer(url, file, options);
+      return;
+    } catch (error) {
+      options.signal?.throwIfAborted();
+      if (error instanceof SourceError) throw error;
+      if (isDiskFull(error))
+        throw new SourceError('STORE_DISK_FULL', `no room left to download ${publicUrl(url)}`, {
+          hint: 'make room, or give another folder with --store',
+          cause: error,
+        });
+      const again = error instanceof Transient || isNetworkError(error);
+      if (!again || attempt >= retries) {
+        throw new SourceError('DOWNLOAD_FAILED', `${publicUrl(url)}: ${reason(error)}`, {
+          cause: error,
+          ...(again ? { got: `${attempt + 1} tries, all failed` } : {}),
+        });
+      }
+      await sleep((options.backoff ?? 500) * 2 ** attempt, undefined, options.signal ? { signal: options.signal } : {});
+    }
+  }
+}
+
+function isNetworkError(error: unknown): boolean {
+  const code = (error as { code?: unknown }).code;
+  return typeof code === 'string' && /^(UND_ERR_(?!INVALID_ARG)|ECONN|EPIPE|ETIMEDOUT|EAI_AGAIN|ENETUNREACH|EHOSTUNREACH|HPE_)/.test(code);
+}
+
+function reason(error: unknown): string {
+  const { code, message } = error as { code?: string; message: string };
+  if (code === 'ENOTFOUND') return 'no such host';
+  if (code === 'ECONNREFUSED') return 'connection refused';
+  return message || code || 'unknown failure';
+}
+
+async function transfer(url: string, file: string, options: DownloadOptions): Promise<void> {
+  const have = (await ifThere(stat(file)))?.size ?? 0;
+  const response = await request(url, {
+    dispatcher: agent(),
+    headers: { 'user-agent': 'pvgrub-forge', 'accept-encoding': 'identity', ...(have > 0 ? { range: `bytes=${have}-` } : {}) },
+    ...(options.signal ? { signal: options.signal } : {}),
+  });
+  const { statusCode, headers, body } = response;
+  const drop = () => body.dump({ limit: 65_536 }).catch(() => {});
+  if (statusCode === 416 && have > 0) {
+    await drop();
+    const total = Number(/\*\/(\d+)/.exec(String(headers['content-range'] ?? ''))?.[1] ?? Number.NaN);
+    if (total === have) return;
+    await truncate(file, 0);
+    throw new Transient('the partial file was longer than the whole');
+  }
+  if (statusCode !== 200 && statusCode !== 206) {
+    await drop();
+    const text = `HTTP ${statusCode}`;
+    if (statusCode === 408 || statusCode === 425 || statusCode === 429 || statusCode >= 500) throw new Transient(text);
+    throw new Error(text);
+  }
+  const range = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(String(headers['content-range'] ?? ''));
+  const resumed = statusCode === 206;
+  if (resumed && Number(range?.[1]) !== have) {
+    await drop();
+    await truncate(file, 0);
+    throw new Transient('the server resumed at another place');
+  }
+  const start = resumed ? have : 0;
+  const length = headers['content-length'] === undefined ? undefined : Number(headers['content-length']);
+  const total = length === undefined ? undefined : start + length;
+  const tooLarge = () =>
+    new SourceError('SOURCE_TOO_LARGE', `${publicUrl(url)} is larger than allowed`, {
+      expected: `at most ${options.limit} bytes`,
+      hint: 'raise limits.source in the configuration',
+    });
+  if (total !== undefined && total > options.limit) {
+    await drop();
+    throw tooLarge();
+  }
+  let done = start;
+  const meter = new Transform({
+    transform(chunk: Buffer, _encoding, callback) {
+      done += chunk.length;
+      if (done > options.limit) callback(tooLarge());
+      else {
+        options.onProgress?.(done, total);
+        callback(null, chunk);
+      }
+    },
+  });
+  await pipeline(body, meter, createWriteStream(file, { flags: resumed ? 'a' : 'w' }), options.signal ? { signal: options.signal } : {});
+  if (total !== undefined && done !== total) throw new Transient(`the transfer was cut after ${done} of ${total} bytes`);
+}

@@ -1,0 +1,54 @@
+import type { Pins } from '../catalog/types.ts';
+import { SourceError } from '../errors.ts';
+
+/** What is known of the bytes of a tarball once it is here. */
+export interface Identity {
+  sha256: string;
+  sha512: string;
+  /** The git commit whose tree it was proved to hold. */
+  commit?: string | undefined;
+}
+
+/** How a pin proved a source. */
+export type Proof = 'sha256' | 'sha512' | 'commit';
+
+/**
+ * Which pin proves these bytes; undefined where none does. Where both checksums are pinned, both must hold.
+ * A commit proves by itself: the tarball made from it has a checksum of its own.
+ */
+export function provedBy(pins: Pins, identity: Identity): Proof | undefined {
+  if (pins.commit !== undefined && identity.commit === pins.commit) return 'commit';
+  const checks = [
+    ...(pins.sha256 === undefined ? [] : [pins.sha256 === identity.sha256]),
+    ...(pins.sha512 === undefined ? [] : [pins.sha512 === identity.sha512]),
+  ];
+  if (checks.length === 0 || checks.includes(false)) return undefined;
+  return pins.sha256 === undefined ? 'sha512' : 'sha256';
+}
+
+/** The error for bytes that no pin proves: names what was expected and what came. */
+export function mismatch(name: string, pins: Pins, identity: Identity, where: string): SourceError {
+  const expected = [
+    ...(pins.sha256 === undefined ? [] : [`sha256 ${pins.sha256}`]),
+    ...(pins.sha256 === undefined && pins.sha512 !== undefined ? [`sha512 ${pins.sha512}`] : []),
+    ...(pins.commit === undefined ? [] : [`git commit ${pins.commit}`]),
+  ];
+  const got =
+    identity.commit !== undefined
+      ? `git commit ${identity.commit}`
+      : pins.sha256 === undefined && pins.sha512 !== undefined
+        ? `sha512 ${identity.sha512}`
+        : `sha256 ${identity.sha256}`;
+  if (expected.length === 0) {
+    return new SourceError('SOURCE_UNPINNED', `nothing in the catalog proves ${name} from ${where}`, {
+      expected: 'a pin',
+      got,
+      hint: `--trust ${name} takes it all the same; the result is then marked as unpinned`,
+    });
+  }
+  return new SourceError('SOURCE_MISMATCH', `${name} from ${where} is not what the catalog pins`, {
+    expected: expected.join(' or '),
+    got,
+    hint: `use another origin; only if you know these bytes to be right: --trust ${name} (the result is then marked as unpinned)`,
+  });
+}

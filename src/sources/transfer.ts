@@ -1,0 +1,151 @@
+import { createReadStream, createWriteStream } from 'node:fs';
+import { rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { extract, pack } from 'tar-stream';
+import type { SourceRef } from '../catalog/types.ts';
+import { isDiskFull, SourceError } from '../errors.ts';
+import { besides } from '../util/files.ts';
+import { isTrusted } from './fetch.ts';
+import { provedBy } from './pins.ts';
+import { identityOf, parseRecord, type SourceRecord, type Store, type StoredSource } from './store.ts';
+
+/**
+ * The archive that carries sources to another machine: a plain tar with, for each source, its record as
+ * `records/<name>@<version>.<sha256>.json` followed by its bytes as `sha256/<hex>`.
+ */
+
+/**
+ * Write sources into an archive; the same sources give the same bytes.
+ * @throws SourceError STORE_DISK_FULL; the file is then not there
+ */
+export async function exportSources(records: readonly SourceRecord[], store: Store, file: string): Promise<void> {
+  const aside = besides(file);
+  const tar = pack();
+  const common = { mode: 0o644, mtime: new Date(0), uid: 0, gid: 0, uname: '', gname: '' };
+  const fill = async () => {
+    for (const record of records) {
+      const text = Buffer.from(`${JSON.stringify(record, null, 2)}\n`);
+      await new Promise<void>((resolve, reject) =>
+        tar.entry(
+          { ...common, name: `records/${record.name}@${record.version}.${record.sha256}.json`, size: text.length },
+          text,
+          (error) => (error ? reject(error) : resolve()),
+        ),
+      );
+      await pipeline(
+        createReadStream(store.path(record.sha256), { highWaterMark: 1 << 18 }),
+        tar.entry({ ...common, name: `sha256/${record.sha256}`, size: record.size }),
+      );
+    }
+    tar.finalize();
+  };
+  try {
+    await Promise.all([
+      pipeline(tar, createWriteStream(aside)),
+      fill().catch((error: Error) => {
+        tar.destroy(error);
+        throw error;
+      }),
+    ]);
+    await rename(aside, file);
+  } catch (error) {
+    await rm(aside, { force: true });
+    if (isDiskFull(error)) throw new SourceError('STORE_DISK_FULL', `no room left to write ${file}`, { cause: error });
+    throw error;
+  }
+}
+
+export interface Imported {
+  added: StoredSource[];
+  /** Sources that nothing proves and nobody trusts, or that the catalog does not know. */
+  refused: { name: string; version: string; reason: SourceError }[];
+}
+
+/**
+ * Take in an archive. Records are not believed: every tarball goes through the same checks as a fetched one, against
+ * the pins that the catalog has here.
+ *
+ * @param known the source of the catalog with this name and version, if there is one
+ * @throws SourceError SOURCE_ARCHIVE_BROKEN for what is not such an archive, or a cut one
+ */
+export async function importSources(
+  file: string,
+  store: Store,
+  known: (name: string, version: string) => SourceRef | undefined,
+  trust: readonly string[],
+): Promise<Imported> {
+  const result: Imported = { added: [], refused: [] };
+  const incoming = await store.incoming();
+  const broken = (why: string, cause?: unknown) =>
+    new SourceError('SOURCE_ARCHIVE_BROKEN', `${file} cannot be imported: ${why}`, {
+      hint: 'write it anew with `pvgrub sources export`',
+      cause,
+    });
+  let record: SourceRecord | undefined;
+  const parser = extract();
+  const source = createReadStream(file, { highWaterMark: 1 << 18 });
+  const reading = pipeline(source, parser);
+  reading.catch(() => {});
+  try {
+    for await (const entry of parser) {
+      const { name } = entry.header;
+      if (/^records\/[\w@.+-]+\.json$/.test(name) && (entry.header.size ?? 0) < 10 * 2 ** 20) {
+        const chunks: Buffer[] = [];
+        for await (const chunk of entry) chunks.push(chunk as Buffer);
+        record = parseRecord(Buffer.concat(chunks).toString('utf8'), name);
+      } else if (record && name === `sha256/${record.sha256}`) {
+        const aside = besides(join(incoming, record.sha256));
+        await pipeline(entry as unknown as NodeJS.ReadableStream, createWriteStream(aside));
+        await takeIn(record, aside);
+        record = undefined;
+      } else {
+        throw broken(`it has an entry ${name} that does not belong there`);
+      }
+    }
+    await reading;
+  } catch (error) {
+    if (error instanceof SourceError) throw error;
+    if (isDiskFull(error))
+      throw new SourceError('STORE_DISK_FULL', 'no room left in the store', {
+        hint: 'make room there, or give another folder with --store',
+        cause: error,
+      });
+    throw broken((error as Error).message, error);
+  }
+  if (record) throw broken('it ends too early');
+  if (result.added.length + result.refused.length === 0) throw broken('it has no sources');
+  return result;
+
+  async function takeIn(entry: SourceRecord, aside: string): Promise<void> {
+    const ref = known(entry.name, entry.version) ?? { name: entry.name, version: entry.version, file: entry.file, pins: {} };
+    const commitObject = entry.commitObject === undefined ? undefined : Buffer.from(entry.commitObject, 'base64');
+    try {
+      result.added.push(
+        await store.add(aside, { ref: { ...ref, file: entry.file }, origin: entry.origin, commitObject, trusted: isTrusted(ref, trust) }),
+      );
+    } catch (error) {
+      if (!(error instanceof SourceError) || error.code === 'STORE_DISK_FULL') throw error;
+      result.refused.push({ name: entry.name, version: entry.version, reason: error });
+    }
+  }
+}
+
+/** The records that these sources have in the store; throws for one that is missing. */
+export async function recordsFor(refs: readonly SourceRef[], store: Store, trust: readonly string[]): Promise<SourceRecord[]> {
+  const records = new Map<string, SourceRecord>();
+  for (const ref of refs) {
+    const stored = await store.find(ref, isTrusted(ref, trust));
+    if (!stored)
+      throw new SourceError('SOURCE_UNAVAILABLE', `${ref.name} ${ref.version} is not in the store`, {
+        hint: 'pvgrub sources fetch with the same selectors first',
+      });
+    records.set(`${ref.name}@${ref.version}`, stored.record);
+  }
+  return [...records].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, record]) => record);
+}
+
+/** How a record is proved by the catalog's pins, as a word for people. */
+export function proofOf(record: SourceRecord, ref: SourceRef | undefined): string {
+  return (ref && provedBy(ref.pins, identityOf(record))) ?? 'nothing (unpinned)';
+}

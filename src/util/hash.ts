@@ -1,0 +1,41 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { pipeline } from 'node:stream/promises';
+
+/** Lower-case hex SHA-256 of bytes or UTF-8 text. */
+export function sha256(data: string | Uint8Array): string {
+  return createHash('sha256').update(data).digest('hex');
+}
+
+/** SHA-256 and SHA-512 (lower-case hex) and size in bytes of a file, read once as a stream. */
+export async function hashFile(path: string): Promise<{ sha256: string; sha512: string; size: number }> {
+  const h256 = createHash('sha256');
+  const h512 = createHash('sha512');
+  let size = 0;
+  await pipeline(createReadStream(path, { highWaterMark: 1 << 20 }), async (chunks: AsyncIterable<Buffer>) => {
+    for await (const chunk of chunks) {
+      h256.update(chunk);
+      h512.update(chunk);
+      size += chunk.length;
+    }
+  });
+  return { sha256: h256.digest('hex'), sha512: h512.digest('hex'), size };
+}
+
+/** SHA-256 (lower-case hex) of a file, read as a stream. */
+export async function sha256File(path: string): Promise<string> {
+  const hash = createHash('sha256');
+  await pipeline(createReadStream(path, { highWaterMark: 1 << 20 }), hash);
+  return hash.digest('hex');
+}
+
+/**
+ * JSON with sorted keys and no white space, so that equal data gives equal bytes.
+ * Members that are undefined are left out, as JSON.stringify does.
+ */
+export function canonicalJson(value: unknown): string {
+  return JSON.stringify(value, (_key, member: unknown) => {
+    if (member === null || typeof member !== 'object' || Array.isArray(member)) return member;
+    return Object.fromEntries(Object.entries(member).sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)));
+  });
+}
