@@ -70,11 +70,16 @@ export async function runBuild(cells: readonly Cell[], context: RunContext): Pro
   const fetched = new Sources(context, emit);
   const result: RunResult = { exit: 0, done: [], cached: [], failed: [] };
   const queue = new PQueue({ concurrency: budget.slots });
-  let waiting = cells.length;
+  // Cells that will still want cores: not started, and not known to need none.
+  let wanting = cells.length;
 
   const one = async (cell: Cell): Promise<void> => {
-    waiting--;
     const start = Date.now();
+    let counted = true;
+    const countOff = () => {
+      if (counted) wanting--;
+      counted = false;
+    };
     let failedLog: string | undefined;
     try {
       signal.throwIfAborted();
@@ -92,7 +97,8 @@ export async function runBuild(cells: readonly Cell[], context: RunContext): Pro
         return;
       }
       const sources = await fetched.of(cell);
-      const jobs = budget.take(waiting);
+      countOff();
+      const jobs = budget.take(wanting);
       try {
         emit({ type: 'cell-started', cell: cell.id, jobs });
         const metadata = await buildAndPlace(

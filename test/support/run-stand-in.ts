@@ -1,0 +1,62 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type RunContext, type RunResult, runBuild } from '../../src/build/run.ts';
+import { settle } from '../../src/config/settings.ts';
+import { type Engine, greet } from '../../src/engine/engine.ts';
+import type { Cell } from '../../src/plan/plan.ts';
+import type { Event } from '../../src/report/events.ts';
+
+/** The engine that `npm test` made ready; integration tests are not run without one. */
+export async function testEngine(): Promise<Engine> {
+  const endpoint = process.env['PVGRUB_TEST_ENGINE'];
+  if (!endpoint) throw new Error('no engine: run the tests with `npm test`');
+  return greet(endpoint, 'npm test');
+}
+
+export interface Bench {
+  output: string;
+  store: string;
+  events: Event[];
+  run: (cells: Cell[], more?: Partial<RunContext> & { origins?: string[]; limits?: Partial<{ time: string; memory: string; pids: number }>; cells?: number }) => Promise<RunResult>;
+  remove: () => void;
+}
+
+/** A place with its own store and output folder to run builds in. */
+export function makeBench(engine: Engine, sources: string): Bench {
+  const folder = mkdtempSync(join(tmpdir(), 'pvgrub-bench-'));
+  const bench: Bench = {
+    output: join(folder, 'out'),
+    store: join(folder, 'store'),
+    events: [],
+    run: (cells, more = {}) => {
+      const names = ['xen', 'newlib', 'zlib', 'pciutils', 'grub'];
+      const settings = settle({
+        config: { limits: { time: '5m', memory: '1g', ...more.limits }, concurrency: { cores: 2, cells: more.cells ?? 2 } },
+        overrides: { output: bench.output, store: bench.store, origins: more.origins ?? names.map((name) => `${name}=dir:${sources}`) },
+        env: process.env,
+        cwd: folder,
+      });
+      return runBuild(cells, {
+        engine,
+        settings,
+        cwd: folder,
+        emit: (event) => bench.events.push(event),
+        signal: new AbortController().signal,
+        force: false,
+        debug: false,
+        ...more,
+      });
+    },
+    remove: () => rmSync(folder, { recursive: true, force: true }),
+  };
+  return bench;
+}
+
+/** Containers and volumes on the engine that a process made: this one, or another of ours. */
+export async function leftovers(engine: Engine, pid: number | undefined = process.pid): Promise<{ containers: number; volumes: number }> {
+  const filters = { label: ['pvgrub-forge=work', `pvgrub-forge.pid=${pid}`] };
+  const containers = await engine.docker.listContainers({ all: true, filters });
+  const { Volumes } = await engine.docker.listVolumes({ filters: JSON.stringify(filters) as never });
+  return { containers: containers.length, volumes: (Volumes ?? []).length };
+}
