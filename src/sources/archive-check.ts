@@ -61,7 +61,7 @@ export interface ArchiveFacts {
  * The unpacked bytes of a tarball as a stream, together with a promise for the decompressor's end.
  * gzip is read by Node; bzip2 and xz by the host's own programs.
  */
-function decompressed(path: string, format: Format): { stream: Readable; done: Promise<void> } {
+export function decompressed(path: string, format: Format): { stream: Readable; done: Promise<void> } {
   const file = createReadStream(path, { highWaterMark: 1 << 18 });
   if (format === 'tar') return { stream: file, done: Promise.resolve() };
   if (format === 'gzip') {
