@@ -28,13 +28,19 @@ async function engine(): Promise<{ endpoint: string | undefined; release: () => 
 function integrationTests(): number {
   const folder = join(root, 'test/integration');
   const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.test.ts'));
-  return files.reduce((sum, name) => sum + (readFileSync(join(folder, name), 'utf8').match(/^\s*(?:test|it)(?:\.each\(.*\))?\(/gm)?.length ?? 0), 0);
+  return files.reduce(
+    (sum, name) => sum + (readFileSync(join(folder, name), 'utf8').match(/^\s*(?:test|it)(?:\.each\(.*\))?\(/gm)?.length ?? 0),
+    0,
+  );
 }
 
 const { endpoint, release } = await engine();
 const skipping = endpoint === undefined ? integrationTests() : 0;
 const warn = () => {
-  if (skipping > 0) say(`\n*** ${skipping} INTEGRATION TESTS SKIPPED: no container engine answers. Start Docker or Podman, or run as root on Debian. ***\n`);
+  if (skipping > 0)
+    say(
+      `\n*** ${skipping} INTEGRATION TESTS SKIPPED: no container engine answers. Start Docker or Podman, or run as root on Debian. ***\n`,
+    );
 };
 warn();
 try {

@@ -4,11 +4,11 @@ import { fileURLToPath } from 'node:url';
 import { UsageError } from '../errors.ts';
 import type { Catalog } from './types.ts';
 
-/** The folder that holds `catalog/`, `edits/`, `loaders/` and the Dockerfiles, from source and from `dist/` alike. */
-export const productRoot: string = (() => {
-  const up = fileURLToPath(new URL('../../', import.meta.url));
-  return up.endsWith('/dist/') ? join(up, '..') : up;
-})();
+/** The folder that holds `src/` and the default configuration as they run: the repository, or `dist/` of the package. */
+export const codeRoot: string = fileURLToPath(new URL('../../', import.meta.url));
+
+/** The folder that holds `catalog/`, `edits/`, `loaders/` and the Dockerfiles. */
+export const productRoot: string = codeRoot.endsWith('/dist/') ? join(codeRoot, '..') : codeRoot;
 
 /**
  * Read the catalog's JSON files from a folder.

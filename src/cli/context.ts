@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { loadCatalog, productRoot } from '../catalog/load.ts';
+import { codeRoot, loadCatalog, productRoot } from '../catalog/load.ts';
 import { loadConfig } from '../config/load.ts';
 import { type Overrides, type Settings, settle } from '../config/settings.ts';
 import { UsageError } from '../errors.ts';
@@ -44,7 +44,7 @@ export async function settingsOf(options: CommonOptions): Promise<Settings> {
   const { config, file } = await loadConfig({
     file: options.config ?? (env['PVGRUB_CONFIG'] || undefined),
     from: cwd,
-    fallback: productRoot,
+    fallback: codeRoot,
   });
   const overrides: Overrides = {
     output: options.out,

@@ -5,7 +5,7 @@ import type { ConfigInput } from './schema.ts';
 /** A configuration and where it came from. */
 export interface LoadedConfig {
   config: ConfigInput;
-  /** Absolute path of the file, or undefined where none was found. */
+  /** Absolute path of the user's file, which its relative paths start from; undefined for the product's own default. */
   file: string | undefined;
 }
 
@@ -54,10 +54,14 @@ export async function loadConfig(options: {
   const { cosmiconfig } = await import('cosmiconfig');
   const explorer = cosmiconfig('pvgrub', { searchPlaces: PLACES, packageProp: 'pvgrub', searchStrategy: 'global' });
   let found: Awaited<ReturnType<typeof explorer.search>> = null;
+  let ownDefault = false;
   const wanted = options.file === undefined ? undefined : isAbsolute(options.file) ? options.file : join(options.from, options.file);
   try {
     found = wanted === undefined ? await explorer.search(resolve(options.from)) : await explorer.load(wanted);
-    if (!found && options.fallback !== undefined) found = await explorer.search(options.fallback);
+    if (!found && options.fallback !== undefined) {
+      found = await explorer.search(options.fallback);
+      ownDefault = true;
+    }
   } catch (error) {
     const where = wanted ?? (error as { filepath?: string }).filepath;
     throw new UsageError('CONFIG_UNREADABLE', `the configuration${where ? ` ${where}` : ''} cannot be read: ${(error as Error).message}`, {
@@ -65,5 +69,6 @@ export async function loadConfig(options: {
     });
   }
   if (!found) return { config: {}, file: undefined };
-  return { config: await checkConfig(found.isEmpty ? {} : found.config, found.filepath), file: found.filepath };
+  const config = await checkConfig(found.isEmpty ? {} : found.config, found.filepath);
+  return { config, file: ownDefault ? undefined : found.filepath };
 }

@@ -120,10 +120,12 @@ describe('a build that goes wrong', () => {
     const [wide, narrow] = standIn.cells(['x86_64', 'x86_32']) as [Cell, Cell];
     const result = await bench.run([also(wide, 'echo "the reason: error: no luck" >&2; exit 3'), narrow]);
     expect(codes(result.failed)).toEqual(['BUILD_FAILED']);
-    expect((result.failed[0]?.error as ForgeError).got).toContain('no luck');
+    expect(result.failed[0]?.error).toMatchObject({ got: expect.stringContaining('no luck') });
     expect(result.done.map(({ id }) => id)).toEqual(['pv-grub-4.2.5-x86_32']);
     expect(result.exit).toBe(1);
-    expect(readFileSync(join(bench.output, 'SHA256SUMS'), 'utf8')).toMatch(/^[0-9a-f]{64} {2}pv-grub\/4\.2\.5\/x86_32\/pv-grub-x86_32\.gz\n$/);
+    expect(readFileSync(join(bench.output, 'SHA256SUMS'), 'utf8')).toMatch(
+      /^[0-9a-f]{64} {2}pv-grub\/4\.2\.5\/x86_32\/pv-grub-x86_32\.gz\n$/,
+    );
   });
 
   test('keeps the older result of the cell', async () => {
@@ -135,11 +137,18 @@ describe('a build that goes wrong', () => {
 
   test('because an edit does not fit names the file, the text and the counts', async () => {
     const cell = changed(one(), ({ edits }) => ({
-      edits: edits.map((edit) => ({ ...edit, ...(edit.substitutions ? { substitutions: edit.substitutions.map((entry) => ({ ...entry, count: 2 })) } : {}) })),
+      edits: edits.map((edit) => ({
+        ...edit,
+        ...(edit.substitutions ? { substitutions: edit.substitutions.map((entry) => ({ ...entry, count: 2 })) } : {}),
+      })),
     }));
     const result = await bench.run([cell]);
     expect(codes(result.failed)).toEqual(['EDIT_MISMATCH']);
-    expect(result.failed[0]?.error).toMatchObject({ message: expect.stringContaining('tools/include/mkheader.py'), got: '1 ×', expected: expect.stringContaining('2 ×') });
+    expect(result.failed[0]?.error).toMatchObject({
+      message: expect.stringContaining('tools/include/mkheader.py'),
+      got: '1 ×',
+      expected: expect.stringContaining('2 ×'),
+    });
     expect(result.exit).toBe(3);
   });
 
@@ -170,24 +179,34 @@ describe('a build that goes wrong', () => {
     const other = also(narrow, 'cp /bin/true ../out/pv-grub-x86_32 && gzip -n9f ../out/pv-grub-x86_32');
     const result = await bench.run([wrong, other]);
     expect(codes(result.failed)).toEqual(['INSPECT_FAILED', 'INSPECT_FAILED']);
-    expect(result.failed.map(({ error }) => (error as Error).message).sort()).toEqual([expect.stringContaining('an ELF file without anything of Xen'), expect.stringContaining('made for x86_32, not for x86_64')]);
+    expect(result.failed.map(({ error }) => (error as Error).message).sort()).toEqual([
+      expect.stringContaining('an ELF file without anything of Xen'),
+      expect.stringContaining('made for x86_32, not for x86_64'),
+    ]);
     expect(result.exit).toBe(5);
   });
 
   test('because its sources cannot be had says what was tried, and the others are built', async () => {
     const missing = changed({ ...one(), id: 'pv-grub-9.9-x86_64' }, ({ sources }) => ({
-      sources: sources.map((ref) => (ref.name === 'zlib' ? { ...ref, version: '9.9', pins: { sha256: '0'.repeat(64) }, file: 'zlib-9.9.tar.gz' } : ref)),
+      sources: sources.map((ref) =>
+        ref.name === 'zlib' ? { ...ref, version: '9.9', pins: { sha256: '0'.repeat(64) }, file: 'zlib-9.9.tar.gz' } : ref,
+      ),
     }));
     const result = await bench.run([missing, one()]);
     expect(codes(result.failed)).toEqual(['SOURCE_UNAVAILABLE']);
-    expect(result.failed[0]?.error).toMatchObject({ message: expect.stringContaining(standIn.folder), hint: expect.stringContaining('--origin zlib=') });
+    expect(result.failed[0]?.error).toMatchObject({
+      message: expect.stringContaining(standIn.folder),
+      hint: expect.stringContaining('--origin zlib='),
+    });
     expect(result.done.length).toBe(1);
     expect(result.exit).toBe(3);
   });
 
   test('because a tarball has changed on disk takes it out of the store, and the next run mends it', async () => {
     await bench.run([one()]);
-    const { sha256 } = JSON.parse(readFileSync(place('metadata.json'), 'utf8')).sources.find(({ name }: { name: string }) => name === 'zlib') as { sha256: string };
+    const { sha256 } = JSON.parse(readFileSync(place('metadata.json'), 'utf8')).sources.find(
+      ({ name }: { name: string }) => name === 'zlib',
+    ) as { sha256: string };
     appendFileSync(join(bench.store, 'sha256', sha256.slice(0, 2), sha256), 'x');
     const result = await bench.run([one()], { force: true });
     expect(codes(result.failed)).toEqual(['STORE_CORRUPT']);

@@ -24,7 +24,10 @@ beforeEach(() => {
 });
 afterEach(() => bench.remove());
 
-const slow = (): Cell[] => standIn.cells(['x86_64', 'x86_32']).map((cell) => ({ ...cell, recipe: { ...cell.recipe, steps: [...cell.recipe.steps, { phase: 'wait', run: 'sleep 300' }] } }));
+const slow = (): Cell[] =>
+  standIn
+    .cells(['x86_64', 'x86_32'])
+    .map((cell) => ({ ...cell, recipe: { ...cell.recipe, steps: [...cell.recipe.steps, { phase: 'wait', run: 'sleep 300' }] } }));
 
 async function until(condition: () => Promise<boolean> | boolean): Promise<void> {
   for (let i = 0; i < 600; i++) {
@@ -50,7 +53,10 @@ test('an interrupted run stops its containers, removes them and their volumes, a
 
 test('what a killed run leaves on the engine and in the output folder is swept by the next', async () => {
   const script = join(import.meta.dirname, '../support/slow-run.ts');
-  const child = spawn(process.execPath, [script, bench.output, bench.store, standIn.folder], { stdio: ['ignore', 'pipe', 'inherit'], env: process.env });
+  const child = spawn(process.execPath, [script, bench.output, bench.store, standIn.folder], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: process.env,
+  });
   let said = '';
   child.stdout.on('data', (chunk: Buffer) => {
     said += chunk.toString();

@@ -18,7 +18,10 @@ export interface Bench {
   output: string;
   store: string;
   events: Event[];
-  run: (cells: Cell[], more?: Partial<RunContext> & { origins?: string[]; limits?: Partial<{ time: string; memory: string; pids: number }>; cells?: number }) => Promise<RunResult>;
+  run: (
+    cells: Cell[],
+    more?: Partial<RunContext> & { origins?: string[]; limits?: Partial<{ time: string; memory: string; pids: number }>; cells?: number },
+  ) => Promise<RunResult>;
   remove: () => void;
 }
 

@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,7 +7,6 @@ import type { Catalog, External } from '../../src/catalog/types.ts';
 import { type Cell, type PlanData, planMatrix } from '../../src/plan/plan.ts';
 import { loadEdits } from '../../src/recipes/edits.ts';
 import { sha256 } from '../../src/util/hash.ts';
-import { createHash } from 'node:crypto';
 
 const fixture = join(import.meta.dirname, '../fixtures/stand-in');
 
@@ -29,7 +29,18 @@ const EXTERNALS = [
 /** Pack a folder of the fixture with the machine's own tar under another top folder. */
 function tarball(folder: string, source: string, top: string, file: string): { sha256: string; sha512: string; size: number } {
   const path = join(folder, file);
-  execFileSync('tar', ['-caf', path, '--sort=name', '--owner=0', '--group=0', '--mtime=@0', `--transform=s,^\\.,${top},`, '-C', join(fixture, source), '.']);
+  execFileSync('tar', [
+    '-caf',
+    path,
+    '--sort=name',
+    '--owner=0',
+    '--group=0',
+    '--mtime=@0',
+    `--transform=s,^\\.,${top},`,
+    '-C',
+    join(fixture, source),
+    '.',
+  ]);
   const bytes = readFileSync(path);
   return { sha256: sha256(bytes), sha512: createHash('sha512').update(bytes).digest('hex'), size: bytes.length };
 }
@@ -39,7 +50,11 @@ export function makeStandIn(): StandIn {
   const folder = mkdtempSync(join(tmpdir(), 'pvgrub-stand-in-'));
   mkdirSync(folder, { recursive: true });
   const xen = tarball(folder, 'xen', 'xen-4.2.5', 'xen-4.2.5.tar.gz');
-  const externals: External[] = EXTERNALS.map((entry) => ({ ...entry, ...tarball(folder, entry.name, entry.top, entry.file), tarballs: [] }));
+  const externals: External[] = EXTERNALS.map((entry) => ({
+    ...entry,
+    ...tarball(folder, entry.name, entry.top, entry.file),
+    tarballs: [],
+  }));
   const catalog: Catalog = {
     xen: {
       name: 'xen',
