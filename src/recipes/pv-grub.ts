@@ -39,6 +39,8 @@ const CFLAGS: For<string>[] = [
 /** Variables of every make call; shell text, within double quotes. */
 const MAKE_VARIABLES: For<string>[] = [
   { value: 'PYTHON=python3' },
+  // newlib's makefiles want its manual made; nobody reads it.
+  { value: 'MAKEINFO=:' },
   // Asked for while the Makefile is read, before configure could set it.
   { value: 'WGET=/bin/false', to: '4.2.5' },
   // Any folder other than "." keeps make from cloning a qemu repository.
@@ -51,15 +53,22 @@ const MAKE_VARIABLES: For<string>[] = [
 
 const STEPS: For<Step>[] = [
   { to: '4.0.4', value: { phase: 'configure', run: 'mkdir -p tools/ioemu-dir stubdom/ioemu && touch stubdom/ioemu/linkfarm.stamp' } },
-  { from: '4.6.0', value: { phase: 'configure', run: './configure --disable-xen --disable-tools --disable-docs --disable-stubdom' } },
+  { from: '4.5.0', value: { phase: 'configure', run: './configure --disable-xen --disable-tools --disable-docs --disable-stubdom' } },
   { from: '4.3.0', value: { phase: 'configure', run: 'cd stubdom && ./configure --enable-pv-grub --disable-ioemu-stubdom' } },
   // stubdom links to headers that only this makes.
   { value: { phase: 'headers', run: '{make} -C tools/include' } },
-  { from: '4.10.0', to: '4.15.7', value: { phase: 'headers', run: '{make} -C tools/libs/toolcore include/_xentoolcore_list.h' } },
+  { from: '4.10.0', to: '4.14.6', value: { phase: 'headers', run: '{make} -C tools/libs/toolcore include/_xentoolcore_list.h' } },
   { from: '4.15.0', to: '4.16.7', value: { phase: 'headers', run: '{make} -C tools/libs/ctrl _paths.h' } },
   { value: { phase: 'newlib', run: '{make} -j"$JOBS" -C stubdom cross-newlib' } },
   { value: { phase: 'libraries', run: '{make} -j"$JOBS" -C stubdom cross-zlib cross-libpci' } },
   { value: { phase: 'grub', run: '{make} -j"$JOBS" -C stubdom grub' } },
+  // Up to 4.1 the Makefile goes on after a patch that does not apply.
+  {
+    value: {
+      phase: 'grub',
+      run: "if find stubdom -name '*.rej' | grep .; then echo 'a patch did not apply' >&2; exit 1; fi",
+    },
+  },
   { value: { phase: 'link', run: '{make} -j"$JOBS" -C stubdom pv-grub' } },
   { to: '4.13.5', value: { phase: 'image', run: 'objcopy --only-keep-debug stubdom/mini-os-{arch}-grub/mini-os ../out/{image}.debug' } },
   {
