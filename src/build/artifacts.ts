@@ -61,9 +61,9 @@ export async function readMetadata(folder: string): Promise<Metadata | undefined
   if (text === undefined) return undefined;
   try {
     const metadata = JSON.parse(text) as Metadata;
-    return metadata.schema === 1 && typeof metadata.image?.sha256 === 'string' && /^[\w.-]+$/.test(metadata.image.file)
-      ? metadata
-      : undefined;
+    const { schema, loader, version, arch, image } = metadata;
+    const plain = [loader, version, arch, image.file].every((text: unknown) => typeof text === 'string' && /^\w[\w.-]*$/.test(text));
+    return schema === 1 && plain && typeof image.sha256 === 'string' ? metadata : undefined;
   } catch {
     return undefined;
   }
@@ -78,10 +78,10 @@ export async function finished(output: string, cell: Place, inputHash: string): 
   return digest === metadata.image.sha256 ? metadata : undefined;
 }
 
-/** One line of SHA256SUMS as coreutils writes and reads it: names with a backslash or newline are escaped. */
+/** One line of SHA256SUMS as coreutils writes and reads it: names with a backslash or line end are escaped. */
 export function sumLine(sha256: string, name: string): string {
-  if (!/[\\\n]/.test(name)) return `${sha256}  ${name}\n`;
-  return `\\${sha256}  ${name.replaceAll('\\', '\\\\').replaceAll('\n', '\\n')}\n`;
+  if (!/[\\\n\r]/.test(name)) return `${sha256}  ${name}\n`;
+  return `\\${sha256}  ${name.replaceAll('\\', '\\\\').replaceAll('\n', '\\n').replaceAll('\r', '\\r')}\n`;
 }
 
 /** Write SHA256SUMS over every image that is there, each read anew; sorted by name. Gives how many there are. */

@@ -142,6 +142,9 @@ async function editTree(container: Container, recipe: Recipe, log: BuildLog): Pr
   await putFiles(container, '/work', changed);
 }
 
+/** What compilers, shells and make say when the kernel has killed a process for its memory: not every engine tells it. */
+const OUT_OF_MEMORY = /Killed signal terminated program|virtual memory exhausted|Cannot allocate memory|(^|\] )Killed$/;
+
 /** Turn a container's end into the right error. */
 function demandSuccess(ended: Ended, what: string, cell: Cell, log: BuildLog, { limits }: CellContext): void {
   if (ended.exitCode === 0 && !ended.timedOut) return;
@@ -158,7 +161,7 @@ function demandSuccess(ended: Ended, what: string, cell: Cell, log: BuildLog, { 
       `${what} ran longer than ${formatDuration(limits.timeMs)} and was stopped`,
       'raise limits.time in the configuration, or give it more cores',
     );
-  if (ended.outOfMemory || log.has(/Killed signal terminated program|virtual memory exhausted|Cannot allocate memory/)) {
+  if (ended.outOfMemory || log.has(OUT_OF_MEMORY)) {
     fail(
       'BUILD_OUT_OF_MEMORY',
       `${what} needed more memory than ${Math.round(limits.memory / 2 ** 20)} MiB`,

@@ -17,12 +17,18 @@ export interface JournalEntry {
 
 const name = (output: string) => join(output, 'journal.jsonl');
 
+/** End a line that was cut when a disk was full, so that the next entry is not written onto its rest. */
+async function endCutLine(output: string): Promise<void> {
+  const last = (await ifThere(readFile(name(output))))?.at(-1);
+  if (last !== undefined && last !== 0x0a) await appendFile(name(output), '\n');
+}
+
 /**
  * Listens to a run and appends what became of each cell. A line is short and written in one piece, so that a killed
  * run leaves whole lines only. `done` settles when all is written.
  */
 export function journal(output: string, run: string, now: () => Date): { listen: (event: Event) => void; done: () => Promise<void> } {
-  let writing: Promise<unknown> = Promise.resolve();
+  let writing: Promise<unknown> = endCutLine(output).catch(() => {});
   const add = (entry: Omit<JournalEntry, 'time' | 'run'>) => {
     const line = `${JSON.stringify({ time: now().toISOString(), run, ...entry })}\n`;
     // The journal helps the next run; a full disk must not fail this one because of it.
@@ -49,7 +55,7 @@ export async function lastOutcomes(output: string): Promise<Map<string, JournalE
   for (const line of ((await ifThere(readFile(name(output), 'utf8'))) ?? '').split('\n')) {
     try {
       const entry = JSON.parse(line) as JournalEntry;
-      outcomes.set(entry.cell, entry);
+      if (typeof entry.cell === 'string') outcomes.set(entry.cell, entry);
     } catch {
       // A line that was cut when the disk was full.
     }

@@ -57,7 +57,14 @@ export class BuildLog {
       this.tail.push(line);
       if (this.tail.length > KEPT) this.tail.splice(0, this.tail.length - KEPT);
     }
-    if (out !== '' && !this.file.write(out)) await Promise.race([once(this.file, 'drain'), once(this.file, 'close')]);
+    if (out === '' || this.file.write(out)) return;
+    // The one of the two that does not come must not stay behind as a listener.
+    const over = new AbortController();
+    try {
+      await Promise.race([once(this.file, 'drain', { signal: over.signal }), once(this.file, 'close', { signal: over.signal })]);
+    } finally {
+      over.abort();
+    }
   }
 
   /** The last lines that were written. */

@@ -6,7 +6,7 @@ import type { Settings } from '../config/settings.ts';
 import { type BuildImage, ensureBuildImage } from '../engine/build-image.ts';
 import type { Engine } from '../engine/engine.ts';
 import { ownerLabels, sweep, thisOwner } from '../engine/labels.ts';
-import { type ExitCode, errorData, exitCode, InterruptedError, OutputError, runExitCode } from '../errors.ts';
+import { type ExitCode, errorData, errorText, exitCode, InterruptedError, OutputError, runExitCode, SourceError } from '../errors.ts';
 import { demandImage, inspectImage } from '../inspect/inspect.ts';
 import { inputHash } from '../plan/input-hash.ts';
 import type { Cell } from '../plan/plan.ts';
@@ -204,7 +204,7 @@ class Sources {
     });
     const answers = await Promise.allSettled(asked);
     const failures = answers.flatMap((answer) => (answer.status === 'rejected' ? [answer.reason as unknown] : []));
-    if (failures.length > 0) throw failures[0];
+    if (failures.length > 0) throw joined(failures);
     return new Map(
       answers.map((answer, i) => [
         (cell.recipe.sources[i] as { name: string }).name,
@@ -224,6 +224,15 @@ class Sources {
     }
     return finished(this.context.settings.output, cell, inputHash(cell.recipe, image.digest, unpinned));
   }
+}
+
+/** One error for several sources that cannot be had: each told in full. */
+function joined(failures: readonly unknown[]): unknown {
+  const [first] = failures;
+  const errors = failures.filter((error) => error instanceof SourceError);
+  if (failures.length === 1 || errors.length < failures.length) return failures.find((error) => !(error instanceof SourceError)) ?? first;
+  const code = new Set(errors.map((error) => error.code)).size === 1 ? (errors[0] as SourceError).code : 'SOURCE_UNAVAILABLE';
+  return new SourceError(code, `${errors.length} sources cannot be had:\n${errors.map((error) => errorText(error)).join('\n')}`);
 }
 
 /** Build, inspect, describe and move into place. What fails leaves nothing but, with --debug, its log. */

@@ -1,8 +1,9 @@
 /** Order and ranges of upstream versions: dotted numbers such as 4.1.6.1 or 2.14. */
 
-const VERSION = /^\d+(\.\d+)+$/;
+/** Dotted numbers with at least one dot. */
+export const VERSION: RegExp = /^\d+(\.\d+)+$/;
 
-/** True for dotted numbers with at least one dot. */
+/** Whether a text is a version. */
 export function isVersion(text: string): boolean {
   return VERSION.test(text);
 }

@@ -1,15 +1,17 @@
 import * as z from 'zod';
-import { isVersion } from '../catalog/version.ts';
+import { VERSION } from '../catalog/version.ts';
 
-const version = z.string().refine(isVersion, 'expected a version such as 4.17.5');
+const version = z.string().regex(VERSION, 'expected a version such as 4.17.5');
 const selector = z.string().min(1);
 const positive = z.int().positive();
+const BYTES = 'expected bytes, more than 0: a number, or a text such as "512m" or "4g"';
+// Patterns go into the JSON Schema, which has no flags.
 const bytes = z
-  .union([positive, z.string().regex(/^\d+(\.\d+)?[kmg]?$/i)], 'expected bytes: a number, or a text such as "512m" or "4g"')
+  .union([positive, z.string().regex(/^(?=.*[1-9])\d+(\.\d+)?[kmgKMG]?$/, BYTES)], BYTES)
   .describe('bytes: a number, or a text with k, m or g (powers of 1024)');
 const duration = z
   .string()
-  .regex(/^\d+(\.\d+)?[smh]$/, 'expected a time such as "90s", "45m" or "2h"')
+  .regex(/^(?=.*[1-9])\d+(\.\d+)?[smh]$/, 'expected a time such as "90s", "45m" or "2h"')
   .describe('a time such as 90s, 45m or 2h');
 const url = z.string().regex(/^https?:\/\/\S+$/, 'expected an http or https URL');
 const origin = z.string().min(1).describe('tarball URL or file, git:REPOSITORY[#COMMIT], dir:FOLDER or debian:PACKAGE/FILE@SUITE');
@@ -53,7 +55,7 @@ export const configSchema = z.strictObject({
   mirrors: z.array(url).optional().describe('folders asked for each tarball by its file name before its own places'),
   debianMirror: url.optional().describe('base URL of a Debian mirror, where the machine has no apt to ask'),
   origins: z
-    .record(z.string(), z.union([origin, z.array(origin)]))
+    .record(z.string(), z.union([origin, z.array(origin)], 'expected an origin or a list of origins: texts'))
     .optional()
     .describe('by source name (or name@version): where to get it instead'),
   trust: z.array(z.string()).optional().describe('names of sources that are taken although nothing proves them'),

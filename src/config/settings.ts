@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { UsageError } from '../errors.ts';
 import type { ConfigInput } from './schema.ts';
 import { parseBytes, parseDuration } from './units.ts';
@@ -28,6 +28,9 @@ export interface Settings {
   image: { base: string; suite: 'bookworm' };
 }
 
+/** Node's timers take no more milliseconds (24 days); one that is longer ends at once. */
+const LONGEST_TIMER = 2 ** 31 - 1;
+
 /** What the command line says; every member wins over environment and configuration. */
 export interface Overrides {
   output?: string | undefined;
@@ -41,14 +44,19 @@ export interface Overrides {
   base?: string | undefined;
 }
 
+/** A variable of the XDG base directory specification, which says to ignore a relative path. */
+function xdg(value: string | undefined): string | undefined {
+  return value !== undefined && isAbsolute(value) ? value : undefined;
+}
+
 /** The folder for caches, by the XDG base directory specification. */
 export function cacheFolder(env: NodeJS.ProcessEnv = process.env): string {
-  return join(env['XDG_CACHE_HOME'] || join(env['HOME'] || '/root', '.cache'), 'pvgrub-forge');
+  return join(xdg(env['XDG_CACHE_HOME']) ?? join(env['HOME'] || '/root', '.cache'), 'pvgrub-forge');
 }
 
 /** The folder for state that outlives a run (the private engine), by the XDG base directory specification. */
 export function stateFolder(env: NodeJS.ProcessEnv = process.env): string {
-  return join(env['XDG_STATE_HOME'] || join(env['HOME'] || '/root', '.local/state'), 'pvgrub-forge');
+  return join(xdg(env['XDG_STATE_HOME']) ?? join(env['HOME'] || '/root', '.local/state'), 'pvgrub-forge');
 }
 
 function positiveInteger(text: string, what: string): number {
@@ -115,7 +123,7 @@ export function settle(input: {
     cores: budget,
     cells: Math.min(config.concurrency?.cells ?? budget, budget),
     limits: {
-      timeMs: parseDuration(config.limits?.time ?? '90m'),
+      timeMs: Math.min(parseDuration(config.limits?.time ?? '90m'), LONGEST_TIMER),
       memory: parseBytes(config.limits?.memory ?? '4g'),
       pids: config.limits?.pids ?? 4096,
       source: parseBytes(config.limits?.source ?? '512m'),

@@ -150,12 +150,13 @@ export function elfNotes(bytes: Uint8Array, elf: Elf): Note[] {
 export function parseNotes(area: Uint8Array): Note[] {
   const notes: Note[] = [];
   const read = new Reader(area);
-  const align = (length: number) => (length + 3) & ~3;
+  // Sizes are unsigned: `(length + 3) & ~3` would turn those past 2^31 negative.
+  const align = (length: number) => length + (-length & 3);
   for (let at = 0; at + 12 <= area.length; ) {
     const [nameSize, descSize, type] = [read.u32(at), read.u32(at + 4), read.u32(at + 8)];
     const desc = at + 12 + align(nameSize);
     const next = desc + align(descSize);
-    if (desc + descSize > area.length || next <= at) break;
+    if (desc + descSize > area.length) break;
     notes.push({ name: text(area.subarray(at + 12, at + 12 + nameSize), 0), type, desc: area.subarray(desc, desc + descSize) });
     at = next;
   }

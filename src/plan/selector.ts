@@ -24,10 +24,11 @@ function parse(text: string): Term {
   let depth = 0;
   for (let i = 0; i < glob.length; i++) {
     const char = glob[i] as string;
-    if (char === '*') source += '.*';
+    // Several stars in a row are one: a regular expression would try every way to share the text among them.
+    if (char === '*') source += glob[i - 1] === '*' ? '' : '.*';
     else if (char === '?') source += '.';
     else if (char === '[') {
-      const end = glob.indexOf(']', i + 2);
+      const end = glob.indexOf(']', i + (glob[i + 1] === '!' ? 3 : 2));
       if (end < 0) throw invalid('a [ without its ]');
       const inner = glob
         .slice(i + 1, end)

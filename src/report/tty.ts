@@ -16,7 +16,8 @@ interface Running {
 
 /**
  * A live display: finished things scroll by as lines, below them one line for each running cell with its phase and
- * for each download. Redrawn ten times a second at the most; wide and long displays are cut to the terminal.
+ * for each download. Redrawn when something happens, and twice a second for the clocks; wide and long displays are cut
+ * to the terminal.
  */
 export function ttyRenderer(out: Terminal, now: () => number = Date.now): Listener {
   const summary = new Summary();

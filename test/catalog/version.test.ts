@@ -1,0 +1,47 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { compareVersions, inRange, isVersion } from '../../src/catalog/version.ts';
+
+const version = fc.array(fc.nat({ max: 30 }), { minLength: 2, maxLength: 4 }).map((parts) => parts.join('.'));
+
+describe('isVersion', () => {
+  test.each(['4.1.4', '4.1.6.1', '2.14', '10.0'])('takes %s', (text) => {
+    expect(isVersion(text)).toBe(true);
+  });
+
+  test.each(['', '4', '4.', '.4', '4..1', 'v4.1', '4.1-rc1', '4.1 ', '4.x', '../4.1', '4.1\n'])('refuses %j', (text) => {
+    expect(isVersion(text)).toBe(false);
+  });
+});
+
+describe('compareVersions', () => {
+  test('orders by number, not by text', () => {
+    const sorted = ['4.10.0', '4.9.4', '4.1.6.1', '4.1.6', '4.1.0', '4.2.0', '4.1'].sort(compareVersions);
+    expect(sorted).toEqual(['4.1', '4.1.0', '4.1.6', '4.1.6.1', '4.2.0', '4.9.4', '4.10.0']);
+  });
+
+  test('is an order: reflexive, antisymmetric, transitive', () => {
+    fc.assert(
+      fc.property(version, version, version, (a, b, c) => {
+        expect(compareVersions(a, a)).toBe(0);
+        expect(Math.sign(compareVersions(a, b))).toBe(-Math.sign(compareVersions(b, a)) + 0);
+        if (compareVersions(a, b) <= 0 && compareVersions(b, c) <= 0) expect(compareVersions(a, c)).toBeLessThanOrEqual(0);
+        if (compareVersions(a, b) === 0) expect(a).toBe(b);
+      }),
+    );
+  });
+});
+
+describe('inRange', () => {
+  test('both ends are inside', () => {
+    const range = { from: '4.2.0', to: '4.4.4' };
+    expect(['4.1.6.1', '4.2.0', '4.3.4', '4.4.4', '4.5.0'].map((text) => inRange(text, range))).toEqual([false, true, true, true, false]);
+  });
+
+  test('an end that is missing or null is open', () => {
+    expect(inRange('4.0.0', {})).toBe(true);
+    expect(inRange('4.0.0', { from: null, to: '4.0.0' })).toBe(true);
+    expect(inRange('9.9.9', { from: '4.22.0', to: null })).toBe(true);
+    expect(inRange('4.21.9', { from: '4.22.0' })).toBe(false);
+  });
+});
