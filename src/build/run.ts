@@ -228,11 +228,13 @@ class Sources {
 
 /** One error for several sources that cannot be had: each told in full. */
 function joined(failures: readonly unknown[]): unknown {
-  const [first] = failures;
   const errors = failures.filter((error) => error instanceof SourceError);
-  if (failures.length === 1 || errors.length < failures.length) return failures.find((error) => !(error instanceof SourceError)) ?? first;
-  const code = new Set(errors.map((error) => error.code)).size === 1 ? (errors[0] as SourceError).code : 'SOURCE_UNAVAILABLE';
-  return new SourceError(code, `${errors.length} sources cannot be had:\n${errors.map((error) => errorText(error)).join('\n')}`);
+  // A fault of another kind, or a full disk, is the reason for all of them.
+  const whole = failures.find((error) => !(error instanceof SourceError) || error.code === 'STORE_DISK_FULL');
+  const [first] = errors;
+  if (whole !== undefined || first === undefined || errors.length === 1) return whole ?? first;
+  const code = errors.every((error) => error.code === first.code) ? first.code : 'SOURCE_UNAVAILABLE';
+  return new SourceError(code, `${errors.length} sources cannot be had:\n${errors.map(errorText).join('\n')}`);
 }
 
 /** Build, inspect, describe and move into place. What fails leaves nothing but, with --debug, its log. */
