@@ -6,8 +6,9 @@ import { posix } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
-import { extract } from 'tar-stream';
+import { type Extract, extract } from 'tar-stream';
 import { SourceError } from '../errors.ts';
+import { unsafeLinks } from './archive-links.ts';
 import { type TreeFile, treeId } from './git-tree.ts';
 
 export type Format = 'tar' | 'gzip' | 'bzip2' | 'xz';
@@ -25,6 +26,8 @@ export interface Entry {
   name: string;
   type: string | null | undefined;
   linkname?: string | null | undefined;
+  /** The records of its own pax header. */
+  pax?: unknown;
 }
 
 /**
@@ -36,16 +39,30 @@ export function unsafeEntry(entry: Entry): string | undefined {
   if (name === '' || name.includes('\0')) return 'an entry without a proper name';
   if (name.startsWith('/')) return `an absolute name: ${name}`;
   if (name.split('/').includes('..')) return `a name with "..": ${name}`;
+  if (type !== 'directory' && posix.normalize(`${name}/`) === './') return 'an entry without a proper name';
+  // tar would unpack another file, under another name, than the one that is read here.
+  if (Object.keys(entry.pax ?? {}).some((key) => key.startsWith('GNU.sparse.'))) return `a sparse file: ${name}`;
   if (type === 'symlink' || type === 'link') {
     const target = entry.linkname ?? '';
     if (target === '' || target.startsWith('/')) return `a link that leaves the tree: ${name} -> ${target}`;
-    const from = type === 'symlink' ? posix.dirname(name) : '';
+    const from = type === 'symlink' ? posix.dirname(posix.normalize(name)) : '';
     const reached = posix.normalize(posix.join(from, target));
     if (reached === '..' || reached.startsWith('../')) return `a link that leaves the tree: ${name} -> ${target}`;
     return undefined;
   }
   if (type === 'file' || type === 'contiguous-file' || type === 'directory' || type === 'pax-global-header') return undefined;
   return `${name} is a ${type ?? 'special file'}`;
+}
+
+/**
+ * Why a global pax header makes an archive unsafe: GNU tar gives its names to every entry after it, tar-stream only to
+ * those that have a pax header of their own, so what is checked would not be what is unpacked.
+ */
+function unsafeGlobals(parser: Extract): string | undefined {
+  // tar-stream has no event for a global header; it keeps the last one here.
+  const globals = (parser as unknown as { _paxGlobal: Record<string, string> | null })._paxGlobal ?? {};
+  const key = Object.keys(globals).find((name) => /^(path|linkpath|size|GNU\.sparse\..*)$/.test(name));
+  return key === undefined ? undefined : `a global header that sets the ${key} of every entry`;
 }
 
 export interface ArchiveFacts {
@@ -114,6 +131,10 @@ export async function checkArchive(path: string, name: string): Promise<ArchiveF
   let entries = 0;
   let failure: SourceError | undefined;
   const files = new Map<string, TreeFile>();
+  const names: string[] = [];
+  const links = new Map<string, string>();
+  const unsafeError = (why: string) =>
+    new SourceError('SOURCE_ARCHIVE_UNSAFE', `${name} has ${why}`, { hint: 'do not use this archive; take another origin' });
   const parser = extract();
   const { stream, done } = decompressed(path, format);
   parser.on('entry', (header, content, next) => {
@@ -122,9 +143,11 @@ export async function checkArchive(path: string, name: string): Promise<ArchiveF
       content.resume();
       parser.destroy(error);
     };
-    const unsafe = unsafeEntry(header);
+    // The parser hands its own end on to the entry; it is told by the parser.
+    content.on('error', () => {});
+    const unsafe = unsafeEntry(header) ?? unsafeGlobals(parser);
     if (unsafe !== undefined) {
-      fail(new SourceError('SOURCE_ARCHIVE_UNSAFE', `${name} has ${unsafe}`, { hint: 'do not use this archive; take another origin' }));
+      fail(unsafeError(unsafe));
       return;
     }
     const type = header.type as string | null | undefined;
@@ -141,7 +164,13 @@ export async function checkArchive(path: string, name: string): Promise<ArchiveF
       return;
     }
     const below = rest.join('/');
+    if (below === '' && type !== 'directory') {
+      fail(broken(`it has ${first} at its top, which is not a folder`));
+      return;
+    }
+    names.push(inside);
     if (type === 'symlink') {
+      links.set(inside, header.linkname ?? '');
       const target = Buffer.from(header.linkname ?? '');
       files.set(below, {
         path: below,
@@ -156,7 +185,12 @@ export async function checkArchive(path: string, name: string): Promise<ArchiveF
           .slice(1)
           .join('/'),
       );
-      if (original) files.set(below, { ...original, path: below });
+      // tar might find it all the same, by way of a link, and the tree id would not know.
+      if (!original) {
+        fail(unsafeError(`a hard link to what does not come before it: ${header.name} -> ${header.linkname}`));
+        return;
+      }
+      files.set(below, { ...original, path: below });
     } else if (type !== 'directory') {
       const hash = createHash('sha1').update(`blob ${header.size ?? 0}\0`);
       content.on('data', (chunk) => hash.update(chunk as Buffer));
@@ -178,5 +212,7 @@ export async function checkArchive(path: string, name: string): Promise<ArchiveF
   }
   if (failure) throw failure;
   if (entries === 0 || top === undefined) throw broken('it is empty');
+  const unsafe = unsafeLinks(names, links);
+  if (unsafe !== undefined) throw unsafeError(unsafe);
   return { format, top, entries, tree: treeId(files.values()) };
 }

@@ -1,5 +1,5 @@
 import { extract } from 'tar-stream';
-import { type Format, decompressed } from './archive-check.ts';
+import { decompressed, type Format } from './archive-check.ts';
 
 /**
  * Read some plain files out of a stored tarball into memory.

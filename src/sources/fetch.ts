@@ -128,8 +128,9 @@ async function fromOrigin(ref: SourceRef, origin: GivenOrigin, trusted: boolean,
   try {
     await receive();
   } catch (error) {
-    // A cut download stays, to be resumed; nothing else does.
-    if (file === aside) await rm(aside, { force: true });
+    // A cut download stays, to be resumed; nothing else does, nor what can never be whole here.
+    const { code } = error as { code?: unknown };
+    if (file === aside || code === 'SOURCE_TOO_LARGE' || code === 'STORE_DISK_FULL') await rm(file, { force: true });
     throw error;
   }
   return store.add(file, { ref, origin: label, commitObject, trusted });
@@ -163,8 +164,8 @@ async function fromOrigin(ref: SourceRef, origin: GivenOrigin, trusted: boolean,
       }
       case 'dir':
       case 'file': {
-        const path = origin.type === 'file' ? origin.path : await fileOf(ref, origin.path);
-        const { size } = await stat(path);
+        const path = origin.type === 'file' ? origin.path : await fileOf(ref, origin.path).catch(asSourceError);
+        const { size } = await stat(path).catch(asSourceError);
         if (size > settings.limits.source)
           throw new SourceError('SOURCE_TOO_LARGE', `${path} is larger than allowed`, {
             expected: `at most ${settings.limits.source} bytes`,
@@ -183,6 +184,9 @@ function asSourceError(error: unknown): never {
       hint: 'make room there, or give another folder with --store',
       cause: error,
     });
+  // What the system says of a path: no such file, a folder instead of a file, no permission.
+  if ((error as NodeJS.ErrnoException).syscall !== undefined)
+    throw new SourceError('SOURCE_UNAVAILABLE', (error as Error).message, { cause: error });
   throw error;
 }
 

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Pins, SourceRef } from '../catalog/types.ts';
 import { isDiskFull, SourceError } from '../errors.ts';
 import { ifThere, writeFileAtomic } from '../util/files.ts';
-import { hashFile, sha256File } from '../util/hash.ts';
+import { hashFile } from '../util/hash.ts';
 import { checkArchive, type Format } from './archive-check.ts';
 import { objectId, treeOfCommit } from './git-tree.ts';
 import { mismatch, provedBy } from './pins.ts';
@@ -103,16 +103,28 @@ export class Store {
   }
 
   /**
-   * Read the bytes of a stored source again.
+   * Read the bytes of a stored source again, and hold them against all that its record says of them: a pin is only as
+   * good as the checksum or commit that it is compared with.
    * @throws SourceError STORE_CORRUPT where they are not what the record says; they are taken out of the store then
    */
   async check(source: StoredSource): Promise<void> {
-    const got = await sha256File(source.path);
-    if (got === source.record.sha256) return;
-    await this.remove(source.record);
-    throw new SourceError('STORE_CORRUPT', `the stored ${source.record.file} has changed on disk; it was taken out of the store`, {
-      expected: `sha256 ${source.record.sha256}`,
-      got: `sha256 ${got}`,
+    const { record, path } = source;
+    const is = await hashFile(path);
+    let lie = (['sha256', 'sha512'] as const)
+      .filter((name) => is[name] !== record[name])
+      .map((name) => ({ expected: `${name} ${record[name]}`, got: `${name} ${is[name]}` }))[0];
+    if (!lie && record.commitObject !== undefined) {
+      const expected = `tree ${treeOfCommit(Buffer.from(record.commitObject, 'base64'))}`;
+      const got = await checkArchive(path, record.file).then(
+        ({ tree }) => `tree ${tree}`,
+        (error: Error) => error.message,
+      );
+      if (got !== expected) lie = { expected, got };
+    }
+    if (!lie) return;
+    await this.remove(record);
+    throw new SourceError('STORE_CORRUPT', `the stored ${record.file} has changed on disk; it was taken out of the store`, {
+      ...lie,
       hint: 'run again to fetch it anew, and look after that disk',
     });
   }
@@ -205,15 +217,21 @@ export function identityOf(record: SourceRecord): { sha256: string; sha512: stri
 export function parseRecord(text: string, where: string): SourceRecord {
   try {
     const record = JSON.parse(text) as SourceRecord;
-    const plainName = (value: unknown) => typeof value === 'string' && /^[A-Za-z0-9][A-Za-z0-9._+-]*$/.test(value);
+    const has = (value: unknown, form: RegExp) => typeof value === 'string' && form.test(value);
+    const plainName = (value: unknown) => has(value, /^[A-Za-z0-9][A-Za-z0-9._+-]*$/);
     const right =
       record.schema === 1 &&
       plainName(record.name) &&
       plainName(record.version) &&
       plainName(record.file) &&
-      /^[0-9a-f]{64}$/.test(record.sha256) &&
-      /^[0-9a-f]{128}$/.test(record.sha512) &&
-      Number.isSafeInteger(record.size);
+      has(record.sha256, /^[0-9a-f]{64}$/) &&
+      has(record.sha512, /^[0-9a-f]{128}$/) &&
+      Number.isSafeInteger(record.size) &&
+      record.size >= 0 &&
+      has(record.format, /^(tar|gzip|bzip2|xz)$/) &&
+      has(record.top, /^(?!\.{1,2}$)[^/]+$/) &&
+      has(record.origin, /^.*$/) &&
+      (record.commitObject === undefined || has(record.commitObject, /^[A-Za-z0-9+/]+={0,2}$/));
     if (!right) throw new Error('a member is missing or of the wrong form');
     return record;
   } catch (error) {

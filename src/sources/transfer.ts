@@ -1,5 +1,5 @@
 import { createReadStream, createWriteStream } from 'node:fs';
-import { rename, rm } from 'node:fs/promises';
+import { rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { extract, pack } from 'tar-stream';
@@ -83,6 +83,7 @@ export async function importSources(
       cause,
     });
   let record: SourceRecord | undefined;
+  let end = 0;
   const parser = extract();
   const source = createReadStream(file, { highWaterMark: 1 << 18 });
   const reading = pipeline(source, parser);
@@ -90,13 +91,19 @@ export async function importSources(
   try {
     for await (const entry of parser) {
       const { name } = entry.header;
+      end = entry.offset + 512 + Math.ceil((entry.header.size ?? 0) / 512) * 512;
       if (/^records\/[\w@.+-]+\.json$/.test(name) && (entry.header.size ?? 0) < 10 * 2 ** 20) {
         const chunks: Buffer[] = [];
         for await (const chunk of entry) chunks.push(chunk as Buffer);
         record = parseRecord(Buffer.concat(chunks).toString('utf8'), name);
       } else if (record && name === `sha256/${record.sha256}`) {
         const aside = besides(join(incoming, record.sha256));
-        await pipeline(entry as unknown as NodeJS.ReadableStream, createWriteStream(aside));
+        try {
+          await pipeline(entry as unknown as NodeJS.ReadableStream, createWriteStream(aside));
+        } catch (error) {
+          await rm(aside, { force: true });
+          throw error;
+        }
         await takeIn(record, aside);
         record = undefined;
       } else {
@@ -113,7 +120,8 @@ export async function importSources(
       });
     throw broken((error as Error).message, error);
   }
-  if (record) throw broken('it ends too early');
+  // A tar ends with two empty blocks; one that was cut just between two sources does not.
+  if (record || (end > 0 && (await stat(file)).size < end + 1024)) throw broken('it ends too early');
   if (result.added.length + result.refused.length === 0) throw broken('it has no sources');
   return result;
 

@@ -75,9 +75,9 @@ export function findSourceFile(sources: string, packageName: string, fileName: s
   const head = `Package: ${packageName}\n`;
   // Parsing only the stanzas that can match: an index has some 60 MB.
   for (let at = sources.startsWith(head) ? 0 : sources.indexOf(`\n${head}`); at >= 0; at = sources.indexOf(`\n${head}`, at + 1)) {
-    const start = Math.max(sources.lastIndexOf('\n\n', at) + 2, 0);
+    const gap = sources.lastIndexOf('\n\n', at);
     const end = sources.indexOf('\n\n', at + 1);
-    const fields = parseStanza(sources.slice(at === 0 ? 0 : start, end < 0 ? sources.length : end));
+    const fields = parseStanza(sources.slice(at === 0 || gap < 0 ? 0 : gap + 2, end < 0 ? sources.length : end));
     if (fields.get('Package') !== packageName) continue;
     const file = indexedFiles(fields.get('Checksums-Sha256')).find((entry) => entry.name === fileName);
     const directory = fields.get('Directory');

@@ -64,8 +64,12 @@ async function verifiedRelease(bytes: Buffer, context: DebianContext, where: str
       });
     });
     // Suites are signed by several keys, of which an older keyring may lack one: one good signature is enough,
-    // a bad one never.
-    if (!/^\[GNUPG:\] VALIDSIG /m.test(answer.stderr) || /^\[GNUPG:\] BADSIG /m.test(answer.stderr)) {
+    // a bad one never. VALIDSIG alone also stands for a revoked or expired key; GOODSIG does not.
+    if (
+      !/^\[GNUPG:\] GOODSIG /m.test(answer.stderr) ||
+      !/^\[GNUPG:\] VALIDSIG /m.test(answer.stderr) ||
+      /^\[GNUPG:\] BADSIG /m.test(answer.stderr)
+    ) {
       throw new SourceError('DEBIAN_UNVERIFIED', `${where}/InRelease is not signed by a key of ${keyring}`, {
         hint: 'apt-get install --only-upgrade debian-archive-keyring',
       });

@@ -33,7 +33,7 @@ export function publicUrl(url: string): string {
     const parsed = new URL(url);
     return `${parsed.protocol}//${parsed.host}${parsed.pathname}`;
   } catch {
-    return url;
+    return url.replace(/[?#].*$/s, '').replace(/^(https?:\/\/).*@/is, '$1');
   }
 }
 
@@ -85,11 +85,24 @@ function reason(error: unknown): string {
   return message || code || 'unknown failure';
 }
 
+/** The header for user name and password of a URL, which the agent does not look at. */
+function authorization(url: string): { authorization?: string } {
+  const { username, password } = new URL(url);
+  if (username === '' && password === '') return {};
+  const pair = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
+  return { authorization: `Basic ${Buffer.from(pair).toString('base64')}` };
+}
+
 async function transfer(url: string, file: string, options: DownloadOptions): Promise<void> {
   const have = (await ifThere(stat(file)))?.size ?? 0;
   const response = await request(url, {
     dispatcher: agent(),
-    headers: { 'user-agent': 'pvgrub-forge', 'accept-encoding': 'identity', ...(have > 0 ? { range: `bytes=${have}-` } : {}) },
+    headers: {
+      'user-agent': 'pvgrub-forge',
+      'accept-encoding': 'identity',
+      ...authorization(url),
+      ...(have > 0 ? { range: `bytes=${have}-` } : {}),
+    },
     ...(options.signal ? { signal: options.signal } : {}),
   });
   const { statusCode, headers, body } = response;

@@ -3,6 +3,7 @@ import { createWriteStream } from 'node:fs';
 import { mkdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
+import { fileURLToPath } from 'node:url';
 import { pack } from 'tar-stream';
 import { SourceError } from '../../errors.ts';
 import { ifThere } from '../../util/files.ts';
@@ -15,7 +16,21 @@ const ENV: NodeJS.ProcessEnv = {
   GIT_TERMINAL_PROMPT: '0',
   GIT_ALLOW_PROTOCOL: 'https:http:git:ssh:file',
   GIT_CONFIG_NOSYSTEM: '1',
+  // The commit's own objects, whatever `git replace` put in their place.
+  GIT_NO_REPLACE_OBJECTS: '1',
   LC_ALL: 'C',
+  // Set where a git hook or alias runs us: they would lead to that repository (`git rev-parse --local-env-vars`).
+  GIT_DIR: undefined,
+  GIT_COMMON_DIR: undefined,
+  GIT_WORK_TREE: undefined,
+  GIT_IMPLICIT_WORK_TREE: undefined,
+  GIT_INDEX_FILE: undefined,
+  GIT_OBJECT_DIRECTORY: undefined,
+  GIT_ALTERNATE_OBJECT_DIRECTORIES: undefined,
+  GIT_NAMESPACE: undefined,
+  GIT_PREFIX: undefined,
+  GIT_SHALLOW_FILE: undefined,
+  GIT_GRAFT_FILE: undefined,
 };
 // Only objects are read and no hook is run, so another owner's repository does no harm.
 const SAFE = ['-c', 'safe.directory=*', '-c', 'fetch.fsckObjects=false', '-c', 'gc.auto=0'];
@@ -40,15 +55,23 @@ async function git(
 /** True for a folder that git can read objects from: a work tree, a bare repository or a mirror. */
 export async function isRepository(path: string): Promise<boolean> {
   if (!(await ifThere(stat(path)))?.isDirectory()) return false;
-  const answer = await git(path, ['rev-parse', '--git-dir']).catch(() => undefined);
-  const gitDir = answer?.code === 0 ? answer.stdout.toString().trim() : undefined;
+  const answer = await git(path, ['rev-parse', '--git-dir', '--is-inside-work-tree', '--show-prefix']).catch(() => undefined);
+  const [gitDir, inWorkTree, prefix] = answer?.code === 0 ? answer.stdout.toString().split('\n') : [];
   // rev-parse also answers in any folder below a work tree; only the repository's own top counts.
-  return gitDir === '.git' || gitDir === '.';
+  return gitDir === '.' || (inWorkTree === 'true' && prefix === '');
+}
+
+function pathOf(url: string): string {
+  try {
+    return fileURLToPath(url);
+  } catch {
+    return url;
+  }
 }
 
 /** A repository on this machine that has the commit: the one named, or a cached copy of a remote one. */
 async function localRepository(url: string, commit: string, cache: string, signal?: AbortSignal): Promise<string> {
-  const local = url.startsWith('file://') ? new URL(url).pathname : url;
+  const local = url.startsWith('file://') ? pathOf(url) : url;
   if (await ifThere(stat(local).catch(() => undefined) as Promise<unknown>)) return local;
   if (!/^(https?|git|ssh):\/\//.test(url) && !/^[\w.-]+@[\w.-]+:/.test(url)) {
     throw new SourceError('SOURCE_UNAVAILABLE', `${url}: no such repository`, { hint: 'give a path or an https, ssh or git URL' });

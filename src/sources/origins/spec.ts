@@ -46,7 +46,7 @@ export async function parseOrigin(text: string, commit: string | undefined, cwd:
   const path = text.startsWith('file://') ? fileURLToPath(text) : resolve(cwd, text.replace(/#[^#/]*$/, ''));
   const there = await ifThere(stat(path));
   if (there?.isFile()) return { type: 'file', path };
-  if (there?.isDirectory()) return (await isRepository(path)) ? git(text.startsWith('file://') ? path : text) : { type: 'dir', path };
+  if (there?.isDirectory()) return (await isRepository(path)) ? git(`${path}${/#[^#/]*$/.exec(text)?.[0] ?? ''}`) : { type: 'dir', path };
   throw invalid('no such file or folder');
 }
 
@@ -72,7 +72,7 @@ export function publicOrigin(origin: GivenOrigin): string {
 export function describeOrigin(origin: GivenOrigin): string {
   switch (origin.type) {
     case 'git':
-      return `git ${/^https?:/.test(origin.url) ? publicUrl(origin.url) : origin.url} at ${origin.commit.slice(0, 12)}`;
+      return `git ${/^[a-z]+:\/\//.test(origin.url) ? publicUrl(origin.url) : origin.url} at ${origin.commit.slice(0, 12)}`;
     case 'debian':
       return `debian:${origin.package}/${origin.file}@${origin.suites.join(',')}`;
     case 'dir':

@@ -1,0 +1,198 @@
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { type DebianContext, debianFile, debianMirrors } from '../../../src/sources/origins/debian.ts';
+import { addSuite, hasGpg, type Mirror, makeKey, type PoolFile } from '../../support/debian-mirror.ts';
+import { sendWithRange, serve } from '../../support/http-server.ts';
+import { compress, tempFolder } from '../../support/tar-maker.ts';
+
+const gpgThere = hasGpg();
+const why = gpgThere ? '' : ' (skipped: no gpg and gpgv here)';
+
+describe.skipIf(!gpgThere)(`a file of a Debian source package${why}`, async () => {
+  const folder = tempFolder();
+  if (!gpgThere) return;
+  const key = makeKey(folder, 'archive');
+  const stranger = makeKey(folder, 'stranger');
+  afterAll(() => {
+    for (const one of [key, stranger]) one.stop();
+  });
+  const xen: PoolFile = { package: 'xen', version: '4.17.5-1', file: 'xen_4.17.5.orig.tar.xz', bytes: Buffer.alloc(50_000, 'xen source ') };
+  const other: PoolFile = { package: 'xen-tools', version: '1', file: 'xen-tools_1.tar.xz', bytes: Buffer.from('other') };
+  const origin = { package: 'xen', file: xen.file, suites: ['stable'] };
+  let count = 0;
+
+  /** Serve a mirror that the test made, and ask it for the file. */
+  async function ask(make: (mirror: Mirror) => void, more: Partial<DebianContext> & { suites?: string[] } = {}) {
+    const mirror: Mirror = new Map();
+    make(mirror);
+    const server = await serve((request, response) => {
+      const content = mirror.get(request.url ?? '');
+      if (content) sendWithRange(request, response, content);
+      else response.writeHead(404).end();
+    });
+    const file = join(folder, `file-${count++}`);
+    const warnings: string[] = [];
+    const context: DebianContext = {
+      ...{ limit: 10 ** 7, backoff: 1, retries: 1, cache: join(folder, `cache-${count}`), mirrors: [server.url] },
+      ...{ warn: (text: string) => warnings.push(text), now: Date.now(), keyring: key.keyring, pinned: false, ...more },
+    };
+    const result = await debianFile({ ...origin, suites: more.suites ?? origin.suites }, file, context).catch((error) => error);
+    const cached = existsSync(context.cache) ? readdirSync(context.cache) : [];
+    return { result, file, warnings, server, url: server.url, context, mirror, cached };
+  }
+  const good = (mirror: Mirror) => addSuite(mirror, 'stable', key, [other, xen]);
+  const change = (mirror: Mirror, path: RegExp, edit: (bytes: Buffer) => Uint8Array) => {
+    for (const [name, content] of mirror) if (path.test(name)) mirror.set(name, edit(Buffer.from(content)));
+  };
+
+  test('is found by the signed indices, by hash, with suite and version', async () => {
+    const { result, file, server, warnings } = await ask(good);
+    expect(result).toEqual({ suite: 'stable', version: '4.17.5-1' });
+    expect(readFileSync(file).equals(xen.bytes)).toBe(true);
+    expect(server.requests.map(({ path }) => path.replace(/[0-9a-f]{64}/, 'HASH'))).toEqual([
+      '/dists/stable/InRelease',
+      '/dists/stable/main/source/by-hash/SHA256/HASH',
+      `/pool/main/x/xen/${xen.file}`,
+    ]);
+    expect(warnings).toEqual([]);
+  });
+
+  test('is found where the mirror has no by-hash', async () => {
+    const { result } = await ask((mirror) => addSuite(mirror, 'stable', key, [xen], { byHash: false }));
+    expect(result).toEqual({ suite: 'stable', version: '4.17.5-1' });
+  });
+
+  test('takes the index from the cache the second time, unless that has been changed', async () => {
+    const { context, server, file } = await ask(good);
+    await debianFile(origin, `${file}-2`, context);
+    expect(server.requests.filter(({ path }) => path.includes('by-hash'))).toHaveLength(1);
+    for (const name of readdirSync(context.cache)) writeFileSync(join(context.cache, name), compress('xz', Buffer.from('Package: evil\n')));
+    await debianFile(origin, `${file}-3`, context);
+    expect(server.requests.filter(({ path }) => path.includes('by-hash'))).toHaveLength(2);
+  });
+
+  test('signed by a key that is not in the keyring is refused', async () => {
+    const { result, file, url, server, cached } = await ask((mirror) => addSuite(mirror, 'stable', stranger, [xen]));
+    expect(result).toMatchObject({ code: 'DEBIAN_UNVERIFIED', exit: 3 });
+    expect(result.message).toContain(`${url}/dists/stable/InRelease is not signed`);
+    expect(existsSync(file)).toBe(false);
+    expect(server.requests).toHaveLength(1);
+    expect(cached).toEqual([]);
+  });
+
+  test.each<[string, (text: string) => string]>([
+    ['a changed line', (text) => text.replace('Codename: stable', 'Codename: stible')],
+    ['no signature', (text) => text.replace(/-----BEGIN PGP SIGNATURE[\s\S]*/, '')],
+    ['not even the form of one', () => 'Origin: Test\nCodename: stable\n'],
+    ['a stranger’s message before the true one', (text) => `${stranger.clearsign(`Codename: evil\nSHA256:\n`)}${text}`],
+  ])('with %s in InRelease is refused', async (_what, edit) => {
+    const { result, file } = await ask((mirror) => {
+      good(mirror);
+      change(mirror, /InRelease/, (bytes) => Buffer.from(edit(bytes.toString())));
+    });
+    expect(result).toMatchObject({ code: 'DEBIAN_UNVERIFIED' });
+    expect(existsSync(file)).toBe(false);
+  });
+
+  test.each<[string, (text: string, listing: string) => string]>([
+    ['text before the signed message', (text, listing) => `${listing}\n${text}`],
+    ['text after the signed message', (text, listing) => `${text}\n${listing}`],
+    ['a stranger’s message after the true one', (text, listing) => `${text}${stranger.clearsign(listing)}`],
+  ])('%s counts for nothing', async (_what, edit) => {
+    const { result, file } = await ask((mirror) => {
+      good(mirror);
+      const listing = `SHA256:\n ${'2'.repeat(64)} 1 main/source/Sources.xz\n`;
+      change(mirror, /InRelease/, (bytes) => Buffer.from(edit(bytes.toString(), listing)));
+    });
+    // gpgv versions differ in what they refuse; none may hand on what is not signed.
+    if (result.code !== 'DEBIAN_UNVERIFIED') {
+      expect(result).toEqual({ suite: 'stable', version: '4.17.5-1' });
+      expect(readFileSync(file).equals(xen.bytes)).toBe(true);
+    }
+  });
+
+  test('signed by a key that was revoked is refused', async () => {
+    const revoked = makeKey(folder, 'revoked');
+    const { result } = await ask(
+      (mirror) => {
+        addSuite(mirror, 'stable', revoked, [xen]);
+        const [, fingerprint = ''] = /^fpr:+([0-9A-F]+):/m.exec(revoked.gpg(['--with-colons', '--list-keys']).toString()) ?? [];
+        const certificate = readFileSync(join(folder, 'gpg-revoked', 'openpgp-revocs.d', `${fingerprint}.rev`), 'utf8');
+        revoked.gpg(['--import'], certificate.replace(':-----BEGIN', '-----BEGIN'));
+        writeFileSync(revoked.keyring, revoked.gpg(['--export']));
+        revoked.stop();
+      },
+      { keyring: join(folder, 'revoked.gpg') },
+    );
+    expect(result).toMatchObject({ code: 'DEBIAN_UNVERIFIED' });
+  });
+
+  test('is refused where the index is not the one InRelease names, and that is not cached', async () => {
+    const { result, cached } = await ask((mirror) => {
+      good(mirror);
+      change(mirror, /by-hash/, () => compress('xz', Buffer.from('Package: xen\n')));
+    });
+    expect(result).toMatchObject({ code: 'DEBIAN_UNVERIFIED', expected: expect.any(String), got: expect.any(String) });
+    expect(cached).toEqual([]);
+  });
+
+  test('is refused, and removed, where its bytes are not what the index says', async () => {
+    const { result, file } = await ask((mirror) => {
+      good(mirror);
+      change(mirror, /pool.*xen_/, (bytes) => bytes.fill('y', 100, 101));
+    });
+    expect(result).toMatchObject({ code: 'SOURCE_MISMATCH', exit: 3 });
+    expect(existsSync(file)).toBe(false);
+  });
+
+  test('in an expired suite is refused where no pin proves it, and warned of where one does', async () => {
+    const expired = (mirror: Mirror) => addSuite(mirror, 'stable', key, [xen], { validUntil: new Date('2020-01-02T03:04:05Z') });
+    const refused = await ask(expired);
+    expect(refused.result).toMatchObject({ code: 'DEBIAN_UNVERIFIED', message: expect.stringContaining('expired on 2020-01-02') });
+    expect(refused.warnings).toEqual([]);
+    const taken = await ask(expired, { pinned: true });
+    expect(taken.result).toMatchObject({ suite: 'stable' });
+    expect(taken.warnings).toEqual([expect.stringContaining('expired on 2020-01-02')]);
+    const before = await ask(expired, { now: Date.parse('2020-01-02T03:04:04Z') });
+    expect([before.result.suite, before.warnings]).toEqual(['stable', []]);
+  });
+
+  test('is looked for in one suite after the other', async () => {
+    const { result } = await ask(
+      (mirror) => {
+        addSuite(mirror, 'stable', key, [other]);
+        addSuite(mirror, 'testing', key, [xen]);
+      },
+      { suites: ['gone', 'stable', 'testing'] },
+    );
+    expect(result).toEqual({ suite: 'testing', version: '4.17.5-1' });
+  });
+
+  test('that no suite lists is unavailable, and every answer is told', async () => {
+    const { result, url } = await ask((mirror) => addSuite(mirror, 'stable', key, [other]), { suites: ['gone', 'stable'] });
+    expect(result).toMatchObject({ code: 'SOURCE_UNAVAILABLE' });
+    expect(result.message).toBe(`gone: ${url}/dists/gone/InRelease: HTTP 404; stable does not list it`);
+  });
+
+  test('is taken from the next mirror where the first lies', async () => {
+    const lying = await ask((mirror) => addSuite(mirror, 'stable', stranger, [xen]));
+    const { result, server } = await ask(good);
+    expect(result.suite).toBe('stable');
+    const file = join(folder, 'second-mirror');
+    const context = { ...lying.context, mirrors: [lying.url, server.url] };
+    expect(await debianFile(origin, file, context)).toEqual({ suite: 'stable', version: '4.17.5-1' });
+    expect(readFileSync(file).equals(xen.bytes)).toBe(true);
+  });
+
+  test('without any mirror is unavailable, with what to set', async () => {
+    const { result } = await ask(good, { mirrors: [] });
+    expect(result).toMatchObject({ code: 'SOURCE_UNAVAILABLE', hint: expect.stringContaining('PVGRUB_DEBIAN_MIRROR') });
+  });
+});
+
+test('the mirror of the configuration is asked first, and none twice', async () => {
+  const [first, ...rest] = await debianMirrors('http://mirror.example/debian//');
+  expect(first).toBe('http://mirror.example/debian');
+  expect(new Set([first, ...rest]).size).toBe(rest.length + 1);
+});

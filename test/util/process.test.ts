@@ -1,0 +1,52 @@
+import { realpathSync } from 'node:fs';
+import { Readable } from 'node:stream';
+import { describe, expect, test } from 'vitest';
+import { run } from '../../src/util/process.ts';
+import { tempFolder } from '../support/tar-maker.ts';
+
+const folder = tempFolder();
+
+describe('run', () => {
+  test('gives exit code, output and complaints, each by itself', async () => {
+    const answer = await run('sh', ['-c', 'echo out; echo err >&2; exit 3']);
+    expect({ ...answer, stdout: answer.stdout.toString() }).toEqual({ code: 3, stdout: 'out\n', stderr: 'err\n' });
+  });
+
+  test('uses no shell: arguments arrive as they are', async () => {
+    const args = ['$(echo x)', '; echo y', '"', '*', ''];
+    const answer = await run('printf', ['%s\\n', ...args]);
+    expect(answer.stdout.toString().split('\n').slice(0, -1)).toEqual(args);
+  });
+
+  test('keeps bytes as they are, and more than a pipe holds', async () => {
+    const bytes = Buffer.from(Array.from({ length: 300_000 }, (_, i) => i % 256));
+    expect((await run('cat', [], { input: bytes })).stdout.equals(bytes)).toBe(true);
+    expect((await run('cat', [], { input: Readable.from([bytes, bytes]) })).stdout.length).toBe(600_000);
+  });
+
+  test('minds a program that does not read its input only by its exit code', async () => {
+    expect((await run('true', [], { input: Buffer.alloc(5_000_000) })).code).toBe(0);
+    expect((await run('sh', ['-c', 'exit 4'], { input: Buffer.alloc(5_000_000) })).code).toBe(4);
+  });
+
+  test('ends the input where none is given', async () => {
+    expect((await run('cat', [])).code).toBe(0);
+  });
+
+  test('runs in the folder and with the environment it is given', async () => {
+    const answer = await run('sh', ['-c', 'pwd; echo "$THING$HOME"'], { cwd: folder, env: { PATH: process.env['PATH'], THING: 'a' } });
+    expect(answer.stdout.toString()).toBe(`${realpathSync(folder)}\na\n`);
+  });
+
+  test('says which program is not there', async () => {
+    await expect(run('no-such-program-at-all', [])).rejects.toMatchObject({ code: 'ENOENT', path: 'no-such-program-at-all' });
+  });
+
+  test('kills the program when the signal aborts', async () => {
+    const controller = new AbortController();
+    const start = Date.now();
+    setTimeout(() => controller.abort(), 50);
+    await expect(run('sleep', ['30'], { signal: controller.signal })).rejects.toMatchObject({ name: 'AbortError' });
+    expect(Date.now() - start).toBeLessThan(5000);
+  });
+});
