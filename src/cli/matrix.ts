@@ -8,7 +8,7 @@ import { manifestDigest } from '../engine/manifest.ts';
 import { inputHash } from '../plan/input-hash.ts';
 import type { Cell } from '../plan/plan.ts';
 import { table } from '../report/table.ts';
-import { isTrusted } from '../sources/fetch.ts';
+import { isTrusted } from '../sources/pins.ts';
 import { Store } from '../sources/store.ts';
 import { type CommonOptions, planned, print, printJson } from './context.ts';
 

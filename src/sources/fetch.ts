@@ -9,6 +9,7 @@ import { debianFile, debianMirrors } from './origins/debian.ts';
 import { download } from './origins/download.ts';
 import { gitTarball } from './origins/git.ts';
 import { describeOrigin, type GivenOrigin, parseOrigin, publicOrigin } from './origins/spec.ts';
+import { isTrusted } from './pins.ts';
 import type { Store, StoredSource } from './store.ts';
 
 export interface FetchEvents {
@@ -24,11 +25,6 @@ export interface FetchContext {
   cwd: string;
   signal?: AbortSignal | undefined;
   events?: FetchEvents | undefined;
-}
-
-/** Whether the user takes this source although nothing proves it. */
-export function isTrusted(ref: Pick<SourceRef, 'name' | 'version'>, trust: readonly string[]): boolean {
-  return trust.includes(ref.name) || trust.includes(`${ref.name}@${ref.version}`);
 }
 
 /** Where to look for a source, in order: the user's own origins instead of all others, else mirrors, then its places. */

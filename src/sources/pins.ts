@@ -1,4 +1,4 @@
-import type { Pins } from '../catalog/types.ts';
+import type { Pins, SourceRef } from '../catalog/types.ts';
 import { SourceError } from '../errors.ts';
 
 /** What is known of the bytes of a tarball once it is here. */
@@ -51,4 +51,9 @@ export function mismatch(name: string, pins: Pins, identity: Identity, where: st
     got,
     hint: `use another origin; only if you know these bytes to be right: --trust ${name} (the result is then marked as unpinned)`,
   });
+}
+
+/** Whether the user takes this source although nothing proves it. */
+export function isTrusted(ref: Pick<SourceRef, 'name' | 'version'>, trust: readonly string[]): boolean {
+  return trust.includes(ref.name) || trust.includes(`${ref.name}@${ref.version}`);
 }

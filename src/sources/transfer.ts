@@ -6,8 +6,7 @@ import { extract, pack } from 'tar-stream';
 import type { SourceRef } from '../catalog/types.ts';
 import { isDiskFull, SourceError } from '../errors.ts';
 import { besides } from '../util/files.ts';
-import { isTrusted } from './fetch.ts';
-import { provedBy } from './pins.ts';
+import { isTrusted, provedBy } from './pins.ts';
 import { identityOf, parseRecord, type SourceRecord, type Store, type StoredSource } from './store.ts';
 
 /**
