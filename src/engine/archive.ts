@@ -53,13 +53,12 @@ export async function putFiles(container: Container, folder: string, files: read
     broken = error;
   });
   try {
-    const answer = (await container.putArchive(tar as unknown as NodeJS.ReadableStream, { path: folder })) as unknown as Readable;
-    // The answer must be read, or the connection stays open.
-    for await (const _ of answer) {
-    }
+    // The answer is read to its end in there, and may be anything.
+    await container.putArchive(tar as unknown as NodeJS.ReadableStream, { path: folder });
     if (broken) throw broken;
   } catch (error) {
-    throw engineError(broken ?? error, 'taking in files');
+    // A file of ours that cannot be read is not the engine's fault.
+    throw broken ?? engineError(error, 'taking in files');
   } finally {
     // After an early refusal nobody reads the pack any more.
     tar.destroy();

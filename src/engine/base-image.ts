@@ -136,20 +136,26 @@ async function makeBase(engine: Engine, tag: string, { suite, debianMirror, sign
     complaint += chunk.toString();
   });
   const closed = once(child, 'close') as Promise<[number | null]>;
+  // An abort rejects it while the import is still awaited.
+  closed.catch(() => {});
   try {
-    const [repo, version] = tag.split(':');
     // The label tells later runs and `clean` that this image is ours.
     const changes = [`LABEL ${LABEL}="made with mmdebstrap ${suite}"`];
-    const answer = (await engine.docker.importImage(child.stdout as unknown as string, {
-      repo,
-      tag: version,
-      changes,
-    })) as unknown as Readable;
-    await followProgress(answer, 'importing the base image');
-    const [code] = await closed;
-    if (code === 0) return undefined;
-    await engine.docker.getImage(tag).remove({ force: true });
-    return complaint.trim().split('\n').at(-1) ?? `it ended with ${code}`;
+    // Without a name at first: an engine imports nothing at all, or half a tar, with no complaint, and what bears the
+    // name is taken as it is by every later run.
+    const answer = (await engine.docker.importImage(child.stdout as unknown as string, { changes })) as unknown as Readable;
+    const imported = (await followProgress(answer, 'importing the base image')).findLast((message) => message.status)?.status;
+    if (imported === undefined) throw new Error('the engine does not say what it imported');
+    const [code] = await closed.catch(() => [null]);
+    const image = engine.docker.getImage(imported);
+    if (code === 0) {
+      const [repo = tag, name = 'latest'] = tag.split(':');
+      await image.tag({ repo, tag: name });
+      return undefined;
+    }
+    await image.remove({ force: true });
+    signal?.throwIfAborted();
+    return complaint.trim().split('\n').at(-1) || `it ended with ${code}`;
   } catch (error) {
     child.kill();
     await closed.catch(() => {});

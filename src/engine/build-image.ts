@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { productRoot } from '../catalog/load.ts';
 import { cacheFolder, type Settings } from '../config/settings.ts';
+import { EngineError } from '../errors.ts';
 import { ifThere, writeFileAtomic } from '../util/files.ts';
 import { sha256 } from '../util/hash.ts';
 import { tarOf } from './archive.ts';
@@ -105,8 +106,9 @@ async function build(engine: Engine, dockerfile: string, tag: string, options: B
   } finally {
     context.destroy();
   }
-  const image = await engine.docker.getImage(tag).inspect();
-  return { id: image.Id, base: base.how };
+  const built = await existing(engine, tag);
+  if (!built) throw new EngineError('IMAGE_BUILD_FAILED', 'the engine built the build image without an error, but does not have it');
+  return { id: built.id, base: base.how };
 }
 
 function manifestFile(wanted: string): string {
@@ -122,6 +124,12 @@ async function rememberManifest(wanted: string, manifest: Manifest): Promise<voi
 export async function lastManifest(settings: Pick<Settings, 'image'>): Promise<Manifest | undefined> {
   const text = await ifThere(readFile(manifestFile(`${settings.image.base}/${settings.image.suite}`), 'utf8'));
   if (text === undefined) return undefined;
-  const manifest = JSON.parse(text) as Manifest;
-  return manifest.dockerfile === sha256(await buildDockerfile()) ? manifest : undefined;
+  try {
+    const manifest = JSON.parse(text) as Manifest;
+    return manifest.dockerfile === sha256(await buildDockerfile()) ? manifest : undefined;
+  } catch (error) {
+    // It is a cache: the next build writes it anew.
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
 }

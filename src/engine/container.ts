@@ -1,4 +1,6 @@
 import type { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Container, ContainerCreateOptions } from 'dockerode';
 import { Demux, type OutputChunk } from './demux.ts';
 import { type Engine, engineError, statusOf } from './engine.ts';
@@ -87,22 +89,20 @@ export async function runContainer(
     void kill();
   }, options.timeoutMs);
   signal?.addEventListener('abort', kill, { once: true });
+  let stream: Readable | undefined;
   try {
-    const attached = await attach(container);
+    stream = await attach(container);
     const exited = container.wait({ condition: 'next-exit' });
     exited.catch(() => {});
-    if (!attached) await container.start();
-    const stream = attached ?? ((await container.logs({ follow: true, stdout: true, stderr: true })) as unknown as Readable);
-    if (attached) await container.start();
-    if (signal?.aborted) await kill();
+    await container.start();
+    stream ??= (await container.logs({ follow: true, stdout: true, stderr: true })) as unknown as Readable;
+    // A kill that came before the start has killed nothing.
+    if (signal?.aborted || timedOut) await kill();
     const demux = new Demux();
-    stream.on('error', (error) => demux.destroy(error));
-    stream.on('close', () => {
-      if (!stream.readableEnded) demux.destroy(new Error('aborted'));
-    });
-    stream.pipe(demux);
+    // Its error comes out of the demux, too.
+    pipeline(stream, demux).catch(() => {});
     for await (const chunk of demux as AsyncIterable<OutputChunk>) await options.onOutput(chunk);
-    await exited;
+    await ended(container, exited);
     const state = (await container.inspect()).State;
     signal?.throwIfAborted();
     return { exitCode: state.ExitCode, outOfMemory: state.OOMKilled, timedOut };
@@ -112,6 +112,28 @@ export async function runContainer(
   } finally {
     clearTimeout(timer);
     signal?.removeEventListener('abort', kill);
+    // Where the start or the reader failed, nobody reads the rest, and an open connection keeps the process alive.
+    stream?.destroy();
+  }
+}
+
+/** How often the engine is asked whether a container whose output has ended still runs. */
+const ASK_MS = 1000;
+
+/**
+ * Wait for a container's exit. An engine that dies may end the output as if all were well, and its client never
+ * settles the wait then: so the engine is asked, too.
+ */
+async function ended(container: Container, exited: Promise<unknown>): Promise<void> {
+  const over = new AbortController();
+  const ask = async (): Promise<void> => {
+    do await sleep(ASK_MS, undefined, { signal: over.signal });
+    while ((await container.inspect()).State.Running);
+  };
+  try {
+    await Promise.race([exited, ask()]);
+  } finally {
+    over.abort();
   }
 }
 

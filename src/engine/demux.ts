@@ -1,4 +1,5 @@
 import { Transform, type TransformCallback } from 'node:stream';
+import { EngineError } from '../errors.ts';
 
 /** One piece of a container's output. */
 export interface OutputChunk {
@@ -61,7 +62,8 @@ export class Demux extends Transform {
   }
 
   override _flush(callback: TransformCallback): void {
-    if (this.left > 0 || this.headerLength > 0) callback(new Error('the output stream was cut within a frame'));
-    else callback();
+    if (this.left > 0 || this.headerLength > 0) {
+      callback(new EngineError('ENGINE_LOST', 'the engine went away: the output was cut within a frame', { hint: 'see that it runs' }));
+    } else callback();
   }
 }

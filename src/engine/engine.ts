@@ -17,29 +17,42 @@ export interface Engine {
   memory: number;
 }
 
+/**
+ * What docker-modem would else take from DOCKER_HOST and its kin, even where an endpoint is given: a host there would
+ * win over a socket's path, and a time limit on idle sockets cuts quiet builds.
+ */
+const NOTHING_FROM_ENVIRONMENT = { host: undefined, port: undefined, timeout: undefined };
+
 /** A dockerode client for an endpoint; nothing of the environment but TLS material is looked at. */
 export function connect(endpoint: Endpoint): Docker {
   const url = new URL(endpoint);
   switch (url.protocol) {
     case 'unix:':
-      return new Docker({ socketPath: decodeURIComponent(url.pathname) });
+      return new Docker({ ...NOTHING_FROM_ENVIRONMENT, protocol: 'http', socketPath: decodeURIComponent(url.pathname) });
     case 'ssh:':
       return new Docker({
+        ...NOTHING_FROM_ENVIRONMENT,
         protocol: 'ssh',
         host: url.hostname,
         port: Number(url.port || 22),
         ...(url.username ? { username: url.username } : {}),
         ...(process.env['SSH_AUTH_SOCK'] ? { sshOptions: { agent: process.env['SSH_AUTH_SOCK'] } } : {}),
       });
-    default: {
+    case 'tcp:':
+    case 'http:':
+    case 'https:': {
       const tls = url.protocol === 'https:' || (url.protocol === 'tcp:' && process.env['DOCKER_TLS_VERIFY']);
       return new Docker({
+        ...NOTHING_FROM_ENVIRONMENT,
         protocol: tls ? 'https' : 'http',
         host: url.hostname,
         port: Number(url.port || (tls ? 2376 : 2375)),
         ...(tls ? tlsMaterial() : {}),
       });
     }
+    default:
+      // localhost:2375 is a URL of the kind "localhost:" to the parser; docker-modem would take the system's socket.
+      throw new Error(`not an engine's address: ${endpoint} (unix:///path, tcp://host:port, https://host:port, ssh://user@host)`);
   }
 }
 

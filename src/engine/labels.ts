@@ -1,26 +1,39 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, readlinkSync } from 'node:fs';
 import { hostname } from 'node:os';
 import type { Engine } from './engine.ts';
-import { statusOf } from './engine.ts';
+import { engineError, statusOf } from './engine.ts';
 
 const PREFIX = 'pvgrub-forge';
 
 /** Who made a container or volume: so that a later run can sweep what a killed one left. */
 export interface Owner {
   run: string;
-  /** This machine's boot, so that process ids of other machines and boots are not mixed up. */
+  /** The machine: several may share an engine. */
+  machine: string;
+  /** The machine's boot: process ids of an earlier one mean nothing. */
   boot: string;
+  /** The space of process ids: in a container beside ours, which may share the engine, the same id is another process. */
+  space: string;
   pid: number;
   /** The process's start time in clock ticks since boot: a process id alone may be used again. */
   started: string;
 }
 
-function bootId(): string {
+function orNothing(read: () => string): string {
   try {
-    return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+    return read().trim();
   } catch {
-    return hostname();
+    return '';
   }
+}
+
+/** Where process ids of ours are valid. The host name tells copies of a machine apart, and containers, that have no machine id. */
+function thisPlace(): Pick<Owner, 'machine' | 'boot' | 'space'> {
+  return {
+    machine: `${orNothing(() => readFileSync('/etc/machine-id', 'utf8'))}/${hostname()}`,
+    boot: orNothing(() => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8')),
+    space: orNothing(() => readlinkSync('/proc/self/ns/pid')),
+  };
 }
 
 /** Start time of a process from /proc/<pid>/stat (proc(5), field 22); undefined where there is none such. */
@@ -35,7 +48,7 @@ export function processStart(pid: number): string | undefined {
 
 /** The owner for this process. */
 export function thisOwner(run: string): Owner {
-  return { run, boot: bootId(), pid: process.pid, started: processStart(process.pid) ?? '0' };
+  return { run, ...thisPlace(), pid: process.pid, started: processStart(process.pid) ?? '0' };
 }
 
 /** The labels that say so. */
@@ -43,16 +56,25 @@ export function ownerLabels(owner: Owner): Record<string, string> {
   return {
     [PREFIX]: 'work',
     [`${PREFIX}.run`]: owner.run,
+    [`${PREFIX}.machine`]: owner.machine,
     [`${PREFIX}.boot`]: owner.boot,
+    [`${PREFIX}.space`]: owner.space,
     [`${PREFIX}.pid`]: String(owner.pid),
     [`${PREFIX}.started`]: owner.started,
   };
 }
 
-/** Whether the process that labels name is gone. Those of another machine are not ours to judge, of an earlier boot they are gone. */
-export function ownerGone(labels: Record<string, string> | undefined, boot: string = bootId()): boolean {
-  if (!labels || labels[PREFIX] !== 'work') return false;
-  if (labels[`${PREFIX}.boot`] !== boot) return false;
+/**
+ * Whether the process that labels name is gone. Those of another machine, or in another space of process ids, are not
+ * ours to judge; of an earlier boot they are gone.
+ */
+export function ownerGone(
+  labels: Record<string, string> | undefined,
+  here: Pick<Owner, 'machine' | 'boot' | 'space'> = thisPlace(),
+): boolean {
+  if (labels?.[PREFIX] !== 'work' || labels[`${PREFIX}.machine`] !== here.machine) return false;
+  if (labels[`${PREFIX}.boot`] !== here.boot) return true;
+  if (labels[`${PREFIX}.space`] !== here.space) return false;
   const pid = Number(labels[`${PREFIX}.pid`]);
   return processStart(pid) !== labels[`${PREFIX}.started`];
 }
@@ -71,12 +93,16 @@ export async function sweep(engine: Engine): Promise<number> {
       if (statusOf(error) !== 404 && statusOf(error) !== 409) throw error;
     }
   };
-  for (const container of await docker.listContainers({ all: true, filters })) {
-    if (ownerGone(container.Labels)) await gone(docker.getContainer(container.Id).remove({ force: true, v: true }));
-  }
-  const { Volumes } = await docker.listVolumes({ filters: JSON.stringify(filters) as never });
-  for (const volume of Volumes ?? []) {
-    if (ownerGone(volume.Labels)) await gone(docker.getVolume(volume.Name).remove({ force: true }));
+  try {
+    for (const container of await docker.listContainers({ all: true, filters })) {
+      if (ownerGone(container.Labels)) await gone(docker.getContainer(container.Id).remove({ force: true, v: true }));
+    }
+    const { Volumes } = await docker.listVolumes({ filters: JSON.stringify(filters) as never });
+    for (const volume of Volumes ?? []) {
+      if (ownerGone(volume.Labels)) await gone(docker.getVolume(volume.Name).remove({ force: true }));
+    }
+  } catch (error) {
+    throw engineError(error, 'removing what a killed run left');
   }
   return swept;
 }

@@ -22,6 +22,7 @@ export function manifestDigest(manifest: Manifest): string {
 export async function readPackages(engine: Engine, image: string, labels: Record<string, string>, signal?: AbortSignal): Promise<string[]> {
   const container = await createContainer(engine, {
     image,
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: dpkg-query's own placeholders
     command: ['dpkg-query', '-W', '-f', '${db:Status-Abbrev}|${Package}:${Architecture}=${Version}\\n'],
     env: { LC_ALL: 'C' },
     labels,

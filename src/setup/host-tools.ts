@@ -1,4 +1,4 @@
-import { access, constants } from 'node:fs/promises';
+import { access, constants, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /** The programs of the host that are used beside Node, what for, and the Debian package that has each. The only list. */
@@ -16,10 +16,12 @@ export async function which(command: string, env: NodeJS.ProcessEnv = process.en
   for (const folder of folders) {
     const path = join(folder, command);
     if (
-      await access(path, constants.X_OK).then(
-        () => true,
-        () => false,
-      )
+      await access(path, constants.X_OK)
+        .then(() => stat(path))
+        .then(
+          (found) => found.isFile(),
+          () => false,
+        )
     )
       return path;
   }

@@ -1,11 +1,15 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdir, open, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Engine, greet } from '../engine/engine.ts';
 import { processStart } from '../engine/labels.ts';
 import { EngineError } from '../errors.ts';
 import { ifThere } from '../util/files.ts';
+import { sha256 } from '../util/hash.ts';
 import { which } from './host-tools.ts';
 import { privateData, privateRun, privateSocket } from './private-paths.ts';
 
@@ -48,27 +52,66 @@ export async function startPrivateEngine(say: (text: string) => void): Promise<{
   if (!daemon) throw new EngineError('ENGINE_NOT_FOUND', 'dockerd is not installed', { hint: 'apt-get install docker.io' });
   await mkdir(users(), { recursive: true });
   await mkdir(privateData(), { recursive: true });
-  const mine = join(users(), `${process.pid}.${processStart(process.pid) ?? 0}`);
-  await writeFile(mine, '');
-  const release = async () => {
-    await rm(mine, { force: true });
-    if ((await others(mine)) === 0) await stop();
-  };
+  const mine = join(users(), `${process.pid}.${processStart(process.pid) ?? 0}.${randomBytes(4).toString('hex')}`);
+  const release = () =>
+    exclusively(async () => {
+      await rm(mine, { force: true });
+      if ((await others(mine)) === 0) await stop();
+    });
+  return exclusively(async () => {
+    await writeFile(mine, '');
+    try {
+      return { engine: (await answering()) ?? (await start(daemon, say)), release };
+    } catch (error) {
+      await rm(mine, { force: true });
+      throw error;
+    }
+  });
+}
+
+/**
+ * One run at a time starts or stops the engine: else one would join what another is stopping, or take away the socket
+ * of what another is starting. The lock is a socket without a file, that the kernel frees when its process ends.
+ */
+async function exclusively<T>(work: () => Promise<T>): Promise<T> {
+  const lock = createServer();
+  const name = `\0pvgrub-forge-${sha256(privateRun()).slice(0, 32)}`;
+  for (const deadline = Date.now() + 180_000; ; await sleep(100)) {
+    try {
+      await once(lock.listen(name), 'listening');
+      break;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
+      if (Date.now() > deadline)
+        throw new EngineError('ENGINE_NOT_FOUND', 'another run has been starting or stopping the private engine for 3 minutes');
+    }
+  }
   try {
-    const running = await greet(`unix://${privateSocket()}`, 'our private engine', 2000).catch(() => undefined);
-    if (running) return { engine: running, release };
+    return await work();
+  } finally {
+    lock.close();
+  }
+}
+
+const answering = (): Promise<Engine | undefined> => greet(`unix://${privateSocket()}`, 'our private engine', 2000).catch(() => undefined);
+
+/** Start the daemon, if it does not run already and is only slow to answer, and wait until it answers. */
+async function start(daemon: string, say: (text: string) => void): Promise<Engine> {
+  const logFile = join(privateData(), 'dockerd.log');
+  let child: ChildProcess | undefined;
+  let ended: string | undefined;
+  if ((await daemonPid()) === undefined) {
     say(`starting a private Docker engine (data in ${privateData()}, no bridge, no packet filter rules)`);
     await rm(privateSocket(), { force: true });
-    await forgetDead();
-    const logFile = join(privateData(), 'dockerd.log');
+    // The file that a killed daemon left keeps the next from starting if its number is in use again.
+    await rm(pidFile(), { force: true });
     const log = await open(logFile, 'w');
     // In a group of its own: Ctrl-C is for us, and the engine is needed for cleaning up.
-    const child = spawn(daemon, daemonArguments(), {
+    child = spawn(daemon, daemonArguments(), {
       detached: true,
       stdio: ['ignore', log.fd, log.fd],
       env: { ...process.env, PATH: `${process.env['PATH']}:/usr/sbin:/sbin` },
     });
-    let ended: string | undefined;
     child.on('error', (error) => {
       ended = error.message;
     });
@@ -77,20 +120,17 @@ export async function startPrivateEngine(say: (text: string) => void): Promise<{
     });
     child.unref();
     await log.close();
-    for (const deadline = Date.now() + 60_000; Date.now() < deadline && ended === undefined; await sleep(100)) {
-      const engine = await greet(`unix://${privateSocket()}`, 'our private engine', 2000).catch(() => undefined);
-      if (engine) return { engine, release };
-    }
-    const said = ((await ifThere(readFile(logFile, 'utf8'))) ?? '').trim().split('\n').slice(-5).join('\n');
-    if (ended === undefined && child.pid) process.kill(child.pid, 'SIGTERM');
-    throw new EngineError('ENGINE_NOT_FOUND', `the private Docker engine did not come up: ${ended ?? 'no answer within 60 s'}`, {
-      got: said,
-      hint: `its log is ${logFile}; engines need root, cgroups and overlayfs`,
-    });
-  } catch (error) {
-    await rm(mine, { force: true });
-    throw error;
   }
+  for (const deadline = Date.now() + 60_000; Date.now() < deadline && ended === undefined; await sleep(100)) {
+    const engine = await answering();
+    if (engine) return engine;
+  }
+  const said = ((await ifThere(readFile(logFile, 'utf8'))) ?? '').trim().split('\n').slice(-5).join('\n');
+  if (ended === undefined) child?.kill('SIGTERM');
+  throw new EngineError('ENGINE_NOT_FOUND', `the private Docker engine did not come up: ${ended ?? 'no answer within 60 s'}`, {
+    got: said,
+    hint: `its log is ${logFile}; engines need root, cgroups and overlayfs`,
+  });
 }
 
 /** Runs other than ours that use the engine; marks of runs that are gone are removed. */
@@ -106,30 +146,34 @@ async function others(mine: string): Promise<number> {
   return count;
 }
 
+/** The running daemon's process id: its number in the file may by now be another process's, which is not ours to end. */
 async function daemonPid(): Promise<number | undefined> {
   const pid = Number(await ifThere(readFile(pidFile(), 'utf8')));
-  return Number.isInteger(pid) && pid > 1 && processStart(pid) !== undefined ? pid : undefined;
-}
-
-/** A process id file that a killed daemon left keeps the next from starting if the number is in use again. */
-async function forgetDead(): Promise<void> {
-  const pid = await daemonPid();
-  const name = pid === undefined ? undefined : await ifThere(readFile(`/proc/${pid}/comm`, 'utf8'));
-  if (name?.trim() !== 'dockerd') await rm(pidFile(), { force: true });
+  if (!Number.isInteger(pid) || pid <= 1) return undefined;
+  // Empty for a process that has ended and is not reaped; a read may fail in several ways while one ends.
+  const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
+  return command.split('\0').includes(pidFile()) ? pid : undefined;
 }
 
 /** Stop the daemon and wait until it is gone. */
 async function stop(): Promise<void> {
   const pid = await daemonPid();
   if (pid === undefined) return;
-  process.kill(pid, 'SIGTERM');
+  const kill = (signal: NodeJS.Signals) => {
+    try {
+      process.kill(pid, signal);
+    } catch {
+      // It ended by itself just now.
+    }
+  };
+  kill('SIGTERM');
   for (const deadline = Date.now() + 30_000; Date.now() < deadline; await sleep(100)) {
     if (processStart(pid) === undefined || (await isZombie(pid))) return;
   }
-  process.kill(pid, 'SIGKILL');
+  kill('SIGKILL');
 }
 
 async function isZombie(pid: number): Promise<boolean> {
-  const stat = (await ifThere(readFile(`/proc/${pid}/stat`, 'utf8'))) ?? '';
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
   return stat.slice(stat.lastIndexOf(')') + 2).startsWith('Z');
 }

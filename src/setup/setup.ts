@@ -32,7 +32,8 @@ export interface ReadyEngine {
  */
 export async function readyEngine(options: SetupOptions): Promise<ReadyEngine> {
   const { wanted, allowed, say } = options;
-  const own = wanted === 'auto' || wanted === 'private';
+  // Someone who names an engine means that one, also where it does not answer.
+  const own = wanted === 'private' || (wanted === 'auto' && !process.env['DOCKER_HOST']);
   const root = process.getuid?.() === 0;
   const debian = await isDebian();
   let missing: EngineError;

@@ -10,16 +10,20 @@ import { privateEngine } from './private.ts';
 import type { Strategy } from './strategies.ts';
 
 /** All ways, in the order they are tried. */
-const STRATEGIES: Strategy[] = [dockerHost, dockerSocket, dockerRootless, podman, privateEngine];
+export const STRATEGIES: readonly Strategy[] = [dockerHost, dockerSocket, dockerRootless, podman, privateEngine];
 
 /**
  * Find an engine that answers.
  * @param wanted "auto" for all ways in order, "private" for our own only, or an endpoint to take and no other
  * @throws EngineError ENGINE_NOT_FOUND with what each place answered
  */
-export async function findEngine(wanted: string, env: NodeJS.ProcessEnv = process.env): Promise<Engine> {
-  const strategies: Strategy[] =
-    wanted === 'auto' ? STRATEGIES : wanted === 'private' ? [privateEngine] : [{ name: '--engine', endpoints: () => [wanted] }];
+export async function findEngine(
+  wanted: string,
+  env: NodeJS.ProcessEnv = process.env,
+  ways: readonly Strategy[] = STRATEGIES,
+): Promise<Engine> {
+  const strategies: readonly Strategy[] =
+    wanted === 'auto' ? ways : wanted === 'private' ? [privateEngine] : [{ name: '--engine', endpoints: () => [wanted] }];
   const tried: string[] = [];
   for (const { name, endpoints } of strategies) {
     for (const endpoint of endpoints(env)) {
