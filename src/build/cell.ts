@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Container } from 'dockerode';
 import { formatDuration } from '../config/units.ts';
 import { getFiles, type PutFile, putFiles, readFileFrom } from '../engine/archive.ts';
@@ -69,21 +70,22 @@ export async function buildCell(
   };
   try {
     context.signal?.throwIfAborted();
-    const name = `pvgrub-forge-${randomBytes(8).toString('hex')}`;
+    volume = `pvgrub-forge-${randomBytes(8).toString('hex')}`;
     try {
-      await engine.docker.createVolume({ Name: name, Labels: labels });
+      await engine.docker.createVolume({ Name: volume, Labels: labels });
     } catch (error) {
       throw engineError(error, 'creating a volume');
     }
-    volume = name;
     context.onPhase('unpack');
     const unpack = await start(['sh', '/work/in/unpack.sh']);
     await putFiles(unpack, '/work', inputs(cell.recipe, sources));
+    context.signal?.throwIfAborted();
     await finish(unpack, 'unpacking');
     if (cell.recipe.edits.length > 0) {
       context.onPhase('edit');
       await editTree(unpack, cell.recipe, log);
     }
+    context.signal?.throwIfAborted();
     const build = await start(['sh', '/work/in/build.sh']);
     await finish(build, 'the build');
     context.onPhase('collect');
@@ -184,9 +186,12 @@ function demandSuccess(ended: Ended, what: string, cell: Cell, log: BuildLog, { 
 /** Take the outputs out of the volume into the staging folder. */
 async function collect(container: Container, cell: Cell, staging: string): Promise<void> {
   for (const { file, role } of cell.recipe.outputs) {
-    const there = await getFiles(container, `/work/out/${file}`, async (entry, content) => {
-      if (entry.type === 'file') await pipeline(content, createWriteStream(join(staging, file)));
-      else content.resume();
+    let there = false;
+    await getFiles(container, `/work/out/${file}`, async (entry, content) => {
+      // A folder or a link under that name is no output.
+      if (entry.type !== 'file' || entry.name !== file) return;
+      await pipeline(content, createWriteStream(join(staging, file)));
+      there = true;
     });
     if (!there)
       throw new OutputError('OUTPUT_MISSING', `${cell.id}: the build ended well but left no ${file} (${role})`, {
@@ -205,9 +210,17 @@ async function cleanUp(
   for (const container of containers)
     await removeContainer(container).catch((error: Error) => warn(`a container could not be removed: ${error.message}`));
   if (volume === undefined) return;
-  try {
-    await engine.docker.getVolume(volume).remove({ force: true });
-  } catch (error) {
-    if (statusOf(error) !== 404) warn(`a volume could not be removed: ${(error as Error).message}`);
+  // The engine may still be taking a container off it: that is a 409.
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await engine.docker.getVolume(volume).remove({ force: true });
+      return;
+    } catch (error) {
+      if (statusOf(error) === 409 && attempt < 10) await sleep(300);
+      else {
+        if (statusOf(error) !== 404) warn(`a volume could not be removed: ${(error as Error).message}`);
+        return;
+      }
+    }
   }
 }

@@ -6,21 +6,20 @@ import type { Settings } from '../config/settings.ts';
 import { type BuildImage, ensureBuildImage } from '../engine/build-image.ts';
 import type { Engine } from '../engine/engine.ts';
 import { ownerLabels, sweep, thisOwner } from '../engine/labels.ts';
-import { type ExitCode, errorData, errorText, exitCode, InterruptedError, OutputError, runExitCode, SourceError } from '../errors.ts';
+import { type ExitCode, errorData, exitCode, InterruptedError, OutputError, runExitCode } from '../errors.ts';
 import { demandImage, inspectImage } from '../inspect/inspect.ts';
 import { inputHash } from '../plan/input-hash.ts';
 import type { Cell } from '../plan/plan.ts';
 import type { Listener } from '../report/events.ts';
-import { ensureSource, type FetchContext } from '../sources/fetch.ts';
-import { isTrusted } from '../sources/pins.ts';
-import { identityOf, Store, type StoredSource } from '../sources/store.ts';
+import { identityOf, type StoredSource } from '../sources/store.ts';
 import { writeFileAtomic } from '../util/files.ts';
 import { hashFile } from '../util/hash.ts';
-import { finished, outputError, place, stagingFolder, sweepWork, writeSums } from './artifacts.ts';
+import { outputError, place, stagingFolder, sweepWork, writeSums } from './artifacts.ts';
 import { Budget } from './budget.ts';
 import { buildCell } from './cell.ts';
 import { journal } from './journal.ts';
 import { type Metadata, metadataOf } from './metadata.ts';
+import { RunSources } from './run-sources.ts';
 
 export interface RunContext {
   engine: Engine;
@@ -43,8 +42,8 @@ export interface RunResult {
 
 /**
  * Build cells: the build image, then for each cell its sources, and those that are not there yet side by side.
- * One cell's failure stops no other. Everything is told through `emit`.
- * @throws EngineError where there is no build image to be had, InterruptedError never: it is in the result's exit code
+ * One cell's failure stops no other. Everything is told through `emit`; failures are in the result, and where there is
+ * no build image to be had every cell has failed.
  */
 export async function runBuild(cells: readonly Cell[], context: RunContext): Promise<RunResult> {
   const { engine, settings, signal } = context;
@@ -65,16 +64,19 @@ export async function runBuild(cells: readonly Cell[], context: RunContext): Pro
     cores: settings.cores,
     side: budget.slots,
   });
-  const swept = (await sweep(engine)) + (await sweepWork(settings.output));
-  if (swept > 0) emit({ type: 'note', text: `removed ${swept} leftovers of a run that was killed` });
-  const image = await ensureBuildImage(engine, { settings, labels, signal, say: (text) => emit({ type: 'note', text }) });
-  const fetched = new Sources(context, emit);
   const result: RunResult = { exit: 0, done: [], cached: [], failed: [] };
+  const fetched = new RunSources(context, emit);
   const queue = new PQueue({ concurrency: budget.slots });
   // Cells that will still want cores: not started, and not known to need none.
   let wanting = cells.length;
 
-  const one = async (cell: Cell): Promise<void> => {
+  const fail = (cell: Cell, error: unknown, start: number, failedLog?: string) => {
+    const reason = signal.aborted ? new InterruptedError() : error;
+    result.failed.push({ cell: cell.id, error: reason });
+    emit({ type: 'cell-failed', cell: cell.id, error: errorData(reason), exit: exitCode(reason), ms: Date.now() - start, log: failedLog });
+  };
+
+  const one = async (cell: Cell, image: BuildImage): Promise<void> => {
     const start = Date.now();
     let counted = true;
     const countOff = () => {
@@ -122,20 +124,21 @@ export async function runBuild(cells: readonly Cell[], context: RunContext): Pro
         budget.give(jobs);
       }
     } catch (error) {
-      const reason = signal.aborted ? new InterruptedError() : error;
-      result.failed.push({ cell: cell.id, error: reason });
-      emit({
-        type: 'cell-failed',
-        cell: cell.id,
-        error: errorData(reason),
-        exit: exitCode(reason),
-        ms: Date.now() - start,
-        log: failedLog,
-      });
+      fail(cell, error, start, failedLog);
+    } finally {
+      countOff();
     }
   };
 
-  await queue.addAll(cells.map((cell) => () => one(cell)));
+  try {
+    const swept = (await sweep(engine)) + (await sweepWork(settings.output));
+    if (swept > 0) emit({ type: 'note', text: `removed ${swept} leftovers of a run that was killed` });
+    const image = await ensureBuildImage(engine, { settings, labels, signal, say: (text) => emit({ type: 'note', text }) });
+    await queue.addAll(cells.map((cell) => () => one(cell, image)));
+  } catch (error) {
+    // No cell was begun.
+    for (const cell of cells) fail(cell, error, begun);
+  }
   try {
     if (result.done.length > 0 || result.cached.length > 0) await writeSums(settings.output);
   } catch (error) {
@@ -154,88 +157,6 @@ export async function runBuild(cells: readonly Cell[], context: RunContext): Pro
   });
   await log.done();
   return result;
-}
-
-/** The sources of a run: each is made sure of once, whichever cells want it. */
-class Sources {
-  private readonly store: Store;
-  private readonly context: RunContext;
-  private readonly fetch: FetchContext;
-  private readonly emit: Listener;
-  private readonly wanted = new Map<string, Promise<StoredSource>>();
-
-  constructor(context: RunContext, emit: Listener) {
-    this.context = context;
-    this.emit = emit;
-    this.store = new Store(context.settings.store);
-    this.fetch = {
-      store: this.store,
-      settings: context.settings,
-      cwd: context.cwd,
-      signal: context.signal,
-      events: {
-        started: (ref, origin) => emit({ type: 'source-started', source: `${ref.name} ${ref.version}`, origin }),
-        progress: (ref, done, total) => emit({ type: 'source-progress', source: `${ref.name} ${ref.version}`, done, total }),
-        done: (ref, { record, proof }, cached) =>
-          emit({
-            type: 'source-done',
-            source: `${ref.name} ${ref.version}`,
-            sha256: record.sha256,
-            size: record.size,
-            cached,
-            proof,
-            origin: record.origin,
-          }),
-        warn: (text) => emit({ type: 'warning', text }),
-      },
-    };
-  }
-
-  /** All sources of a cell, verified. Every missing one is asked for before the first failure is told. */
-  async of(cell: Cell): Promise<Map<string, StoredSource>> {
-    const asked = cell.recipe.sources.map((ref) => {
-      const key = `${ref.name}@${ref.version}`;
-      let promise = this.wanted.get(key);
-      if (!promise) {
-        promise = ensureSource(ref, this.fetch);
-        promise.catch((error) => this.emit({ type: 'source-failed', source: `${ref.name} ${ref.version}`, error: errorData(error) }));
-        this.wanted.set(key, promise);
-      }
-      return promise;
-    });
-    const answers = await Promise.allSettled(asked);
-    const failures = answers.flatMap((answer) => (answer.status === 'rejected' ? [answer.reason as unknown] : []));
-    if (failures.length > 0) throw joined(failures);
-    return new Map(
-      answers.map((answer, i) => [
-        (cell.recipe.sources[i] as { name: string }).name,
-        (answer as PromiseFulfilledResult<StoredSource>).value,
-      ]),
-    );
-  }
-
-  /** The result that is there from an earlier run with just the same inputs. Reads no source. */
-  async alreadyBuilt(cell: Cell, image: BuildImage): Promise<Metadata | undefined> {
-    const unpinned: Record<string, string> = {};
-    for (const ref of cell.recipe.sources) {
-      if (!isTrusted(ref, this.context.settings.trust)) continue;
-      const stored = await this.store.find(ref, true);
-      if (!stored) return undefined;
-      if (stored.proof === undefined) unpinned[ref.name] = stored.record.sha256;
-    }
-    return finished(this.context.settings.output, cell, inputHash(cell.recipe, image.digest, unpinned));
-  }
-}
-
-/** One error for several sources that cannot be had: each told in full. */
-function joined(failures: readonly unknown[]): unknown {
-  const errors = failures.filter((error) => error instanceof SourceError);
-  // A fault of another kind, or a full disk, is the reason for all of them.
-  const whole = failures.find((error) => !(error instanceof SourceError) || error.code === 'STORE_DISK_FULL');
-  const [first] = errors;
-  if (whole !== undefined || first === undefined || errors.length === 1) return whole ?? first;
-  const code = errors.every((error) => error.code === first.code) ? first.code : 'SOURCE_UNAVAILABLE';
-  return new SourceError(code, `${errors.length} sources cannot be had:\n${errors.map(errorText).join('\n')}`);
 }
 
 /** Build, inspect, describe and move into place. What fails leaves nothing but, with --debug, its log. */

@@ -3,6 +3,7 @@ import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Container } from 'dockerode';
 import { extract, type Pack, pack } from 'tar-stream';
+import { EngineError, ForgeError, isDiskFull } from '../errors.ts';
 import { engineError, statusOf } from './engine.ts';
 
 /** A file to put into a container; content in memory, or a file on disk with its size in bytes. */
@@ -100,7 +101,13 @@ export async function getFiles(
     }
     await done;
   } catch (error) {
-    throw engineError(error, 'giving out files');
+    // A file of ours that cannot be written is not the engine's fault.
+    if (isDiskFull(error) || (error as NodeJS.ErrnoException).path !== undefined) throw error;
+    const known = engineError(error, 'giving out files');
+    if (known instanceof ForgeError) throw known;
+    throw new EngineError('ENGINE_LOST', `the engine's answer was cut while giving out files: ${(error as Error).message}`, {
+      cause: error,
+    });
   }
   return true;
 }

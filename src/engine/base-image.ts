@@ -1,6 +1,9 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Readable } from 'node:stream';
+import { productRoot } from '../catalog/load.ts';
 import { EngineError } from '../errors.ts';
 import { debianMirrors } from '../sources/origins/debian.ts';
 import { run } from '../util/process.ts';
@@ -27,8 +30,15 @@ export interface BaseOptions {
 
 const LABEL = 'pvgrub-forge.base';
 
-/** The official image's name; which bytes came is recorded by its repository digest. */
-const officialImage = (suite: string) => `debian:${suite}-slim`;
+/** The official image of a suite by its pinned digest. */
+async function officialImage(suite: string): Promise<string> {
+  const catalog = JSON.parse(await readFile(join(productRoot, 'catalog/debian.json'), 'utf8')) as {
+    images: Record<string, { repository: string; digest: string }>;
+  };
+  const image = catalog.images[suite];
+  if (!image) throw new EngineError('BASE_UNAVAILABLE', `the catalog has no official image of ${suite}`);
+  return `${image.repository}@${image.digest}`;
+}
 
 /** Os and architecture are checked: a tag may be of another platform and is then used silently. */
 async function inspectImage(
@@ -70,15 +80,14 @@ export async function ensureBase(engine: Engine, options: BaseOptions): Promise<
   if (earlier) return { reference: made, how: earlier.labels[LABEL] ?? 'made with mmdebstrap' };
   const tried: string[] = [];
   if (wanted === 'auto') {
-    const name = officialImage(suite);
+    const name = await officialImage(suite);
     let official = await inspectImage(engine, name);
     if (!official) {
       const failure = options.offline ? 'not pulled, because of --offline' : await pull(engine, name, options);
       if (failure === undefined) official = await inspectImage(engine, name);
       else tried.push(`${name}: ${failure}`);
     }
-    // The digest, not the tag, is what later runs use and what is recorded.
-    if (official) return { reference: official.digests[0] ?? name, how: `pulled: ${official.digests[0] ?? name}` };
+    if (official) return { reference: name, how: `pulled: ${name}` };
   }
   if (options.offline) tried.push('mmdebstrap: not run, because of --offline');
   else {

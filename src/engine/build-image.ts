@@ -1,16 +1,13 @@
-import { mkdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { Readable } from 'node:stream';
-import { productRoot } from '../catalog/load.ts';
-import { cacheFolder, type Settings } from '../config/settings.ts';
+import type { Settings } from '../config/settings.ts';
 import { EngineError } from '../errors.ts';
-import { ifThere, writeFileAtomic } from '../util/files.ts';
 import { sha256 } from '../util/hash.ts';
 import { tarOf } from './archive.ts';
 import { ensureBase } from './base-image.ts';
 import { type Engine, engineError, statusOf } from './engine.ts';
-import { type Manifest, manifestDigest, readPackages } from './manifest.ts';
+import { buildDockerfile, type Manifest, manifestDigest, rememberManifest } from './manifest.ts';
 import { followProgress } from './progress-stream.ts';
+import { readPackages } from './read-packages.ts';
 
 /** A build image that is on the engine. */
 export interface BuildImage {
@@ -22,11 +19,6 @@ export interface BuildImage {
 
 const LABEL = 'pvgrub-forge.dockerfile';
 const BASE_LABEL = 'pvgrub-forge.built-on';
-
-/** The Dockerfile of the build image. */
-export async function buildDockerfile(): Promise<string> {
-  return readFile(join(productRoot, 'Dockerfile.build'), 'utf8');
-}
 
 export interface BuildImageOptions {
   settings: Pick<Settings, 'image' | 'debianMirror' | 'offline'>;
@@ -109,27 +101,4 @@ async function build(engine: Engine, dockerfile: string, tag: string, options: B
   const built = await existing(engine, tag);
   if (!built) throw new EngineError('IMAGE_BUILD_FAILED', 'the engine built the build image without an error, but does not have it');
   return { id: built.id, base: base.how };
-}
-
-function manifestFile(wanted: string): string {
-  return join(cacheFolder(), 'manifests', `${sha256(wanted).slice(0, 16)}.json`);
-}
-
-async function rememberManifest(wanted: string, manifest: Manifest): Promise<void> {
-  await mkdir(join(cacheFolder(), 'manifests'), { recursive: true });
-  await writeFileAtomic(manifestFile(wanted), `${JSON.stringify(manifest, null, 1)}\n`);
-}
-
-/** The manifest of the build image that was used last with these settings, if it is of the present Dockerfile. */
-export async function lastManifest(settings: Pick<Settings, 'image'>): Promise<Manifest | undefined> {
-  const text = await ifThere(readFile(manifestFile(`${settings.image.base}/${settings.image.suite}`), 'utf8'));
-  if (text === undefined) return undefined;
-  try {
-    const manifest = JSON.parse(text) as Manifest;
-    return manifest.dockerfile === sha256(await buildDockerfile()) ? manifest : undefined;
-  } catch (error) {
-    // It is a cache: the next build writes it anew.
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
-  }
 }

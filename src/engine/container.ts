@@ -2,6 +2,7 @@ import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Container, ContainerCreateOptions } from 'dockerode';
+import { EngineError } from '../errors.ts';
 import { Demux, type OutputChunk } from './demux.ts';
 import { type Engine, engineError, statusOf } from './engine.ts';
 
@@ -83,14 +84,20 @@ export async function runContainer(
   const { signal } = options;
   signal?.throwIfAborted();
   let timedOut = false;
-  const kill = () => container.kill().catch(() => {});
+  const stuck = Promise.withResolvers<never>();
+  stuck.promise.catch(() => {});
+  let patience: NodeJS.Timeout | undefined;
+  const kill = () => {
+    patience ??= setTimeout(() => stuck.reject(new EngineError('ENGINE_LOST', NOT_STOPPED, { hint: 'restart the engine' })), STOP_MS);
+    return container.kill().catch(() => {});
+  };
   const timer = setTimeout(() => {
     timedOut = true;
     void kill();
   }, options.timeoutMs);
   signal?.addEventListener('abort', kill, { once: true });
   let stream: Readable | undefined;
-  try {
+  const work = async (): Promise<Ended> => {
     stream = await attach(container);
     const exited = container.wait({ condition: 'next-exit' });
     exited.catch(() => {});
@@ -106,16 +113,24 @@ export async function runContainer(
     const state = (await container.inspect()).State;
     signal?.throwIfAborted();
     return { exitCode: state.ExitCode, outOfMemory: state.OOMKilled, timedOut };
+  };
+  try {
+    return await Promise.race([work(), stuck.promise]);
   } catch (error) {
     if (signal?.aborted) throw signal.reason;
     throw engineError(error, 'running a container');
   } finally {
     clearTimeout(timer);
+    clearTimeout(patience);
     signal?.removeEventListener('abort', kill);
     // Where the start or the reader failed, nobody reads the rest, and an open connection keeps the process alive.
     stream?.destroy();
   }
 }
+
+/** How long an engine may take to stop a container. */
+const STOP_MS = 30_000;
+const NOT_STOPPED = 'the engine did not stop a container within 30 s';
 
 /** How often the engine is asked whether a container whose output has ended still runs. */
 const ASK_MS = 1000;

@@ -1,4 +1,4 @@
-import Docker from 'dockerode';
+import Docker, { type DockerVersion } from 'dockerode';
 import { EngineError, ForgeError } from '../errors.ts';
 
 /** Where an engine listens, as the user writes it: unix:///path, tcp://host:port, http(s)://…, ssh://user@host. */
@@ -72,14 +72,14 @@ function tlsMaterial(): { ca?: Buffer; cert?: Buffer; key?: Buffer } {
  */
 export async function greet(endpoint: Endpoint, foundBy: string, timeoutMs = 5000): Promise<Engine> {
   const docker = connect(endpoint);
-  const limited = <T>(promise: Promise<T>): Promise<T> => {
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new Error(`no answer within ${timeoutMs / 1000} s`)), timeoutMs);
-    });
-    return Promise.race([promise, late]).finally(() => clearTimeout(timer));
-  };
-  const [version, info] = await limited(Promise.all([docker.version(), docker.info()]));
+  const abortSignal = AbortSignal.timeout(timeoutMs);
+  // dockerode takes options here, which its types do not know.
+  const asking = docker as unknown as Record<'version', (options: object) => Promise<DockerVersion>> &
+    Record<'info', (options: object) => Promise<{ NCPU: number; MemTotal: number }>>;
+  const late = new Promise<never>((_, reject) => {
+    abortSignal.addEventListener('abort', () => reject(new Error(`no answer within ${timeoutMs / 1000} s`)), { once: true });
+  });
+  const [version, info] = await Promise.race([Promise.all([asking.version({ abortSignal }), asking.info({ abortSignal })]), late]);
   const components = (version as { Components?: { Name?: string }[] }).Components ?? [];
   const podman = components.some((component) => /podman/i.test(component.Name ?? ''));
   if (version.Os !== 'linux' || (version.Arch !== 'amd64' && version.Arch !== 'x86_64')) {

@@ -1,7 +1,9 @@
-import { EngineError } from '../errors.ts';
+import { mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { productRoot } from '../catalog/load.ts';
+import { cacheFolder, type Settings } from '../config/settings.ts';
+import { ifThere, writeFileAtomic } from '../util/files.ts';
 import { canonicalJson, sha256 } from '../util/hash.ts';
-import { createContainer, removeContainer, runContainer } from './container.ts';
-import type { Engine } from './engine.ts';
 
 /** What a build image is: the Dockerfile's digest and every package in it. */
 export interface Manifest {
@@ -18,33 +20,31 @@ export function manifestDigest(manifest: Manifest): string {
   return sha256(canonicalJson({ dockerfile: manifest.dockerfile, packages: manifest.packages }));
 }
 
-/** Read the package list out of an image by running dpkg-query in it. */
-export async function readPackages(engine: Engine, image: string, labels: Record<string, string>, signal?: AbortSignal): Promise<string[]> {
-  const container = await createContainer(engine, {
-    image,
-    // biome-ignore lint/suspicious/noTemplateCurlyInString: dpkg-query's own placeholders
-    command: ['dpkg-query', '-W', '-f', '${db:Status-Abbrev}|${Package}:${Architecture}=${Version}\\n'],
-    env: { LC_ALL: 'C' },
-    labels,
-    limits: { memory: 512 * 2 ** 20, pids: 64 },
-  });
+/** The Dockerfile of the build image. */
+export async function buildDockerfile(): Promise<string> {
+  return readFile(join(productRoot, 'Dockerfile.build'), 'utf8');
+}
+
+function manifestFile(wanted: string): string {
+  return join(cacheFolder(), 'manifests', `${sha256(wanted).slice(0, 16)}.json`);
+}
+
+/** Keep the manifest of the build image for commands that have no engine to ask. */
+export async function rememberManifest(wanted: string, manifest: Manifest): Promise<void> {
+  await mkdir(join(cacheFolder(), 'manifests'), { recursive: true });
+  await writeFileAtomic(manifestFile(wanted), `${JSON.stringify(manifest, null, 1)}\n`);
+}
+
+/** The manifest of the build image that was used last with these settings, if it is of the present Dockerfile. */
+export async function lastManifest(settings: Pick<Settings, 'image'>): Promise<Manifest | undefined> {
+  const text = await ifThere(readFile(manifestFile(`${settings.image.base}/${settings.image.suite}`), 'utf8'));
+  if (text === undefined) return undefined;
   try {
-    let text = '';
-    const ended = await runContainer(container, {
-      onOutput: ({ stream, data }) => {
-        if (stream === 'stdout') text += data.toString('utf8');
-      },
-      timeoutMs: 60_000,
-      signal,
-    });
-    if (ended.exitCode !== 0)
-      throw new EngineError(
-        'IMAGE_BUILD_FAILED',
-        `the packages of the build image cannot be listed (dpkg-query ended with ${ended.exitCode})`,
-      );
-    const installed = text.split('\n').filter((line) => line.startsWith('ii'));
-    return installed.map((line) => line.slice(line.indexOf('|') + 1)).sort((a, b) => (a < b ? -1 : 1));
-  } finally {
-    await removeContainer(container);
+    const manifest = JSON.parse(text) as Manifest;
+    return manifest.dockerfile === sha256(await buildDockerfile()) ? manifest : undefined;
+  } catch (error) {
+    // It is a cache: the next build writes it anew.
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
   }
 }

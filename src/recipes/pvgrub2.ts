@@ -36,7 +36,11 @@ function steps({ target, platform, image }: (typeof TARGETS)[Arch]): Step[] {
       run: `mkdir ../build && cd ../build && ../src/configure --with-platform=${platform} --target=${target} ${CONFIGURE.join(' ')}`,
     },
     { phase: 'gnulib', run: 'make -j"$JOBS" -C ../build/grub-core/lib/gnulib' },
-    { phase: 'grub-mkimage', run: 'make -j"$JOBS" -C ../build grub-mkimage' },
+    // Only the target `all` makes generated headers first; without them the order of jobs decides whether it compiles.
+    {
+      phase: 'grub-mkimage',
+      run: 'make -C ../build config-util.h grub_script.tab.h grub_script.yy.h && make -j"$JOBS" -C ../build grub-mkimage',
+    },
     { phase: 'modules', run: 'make -j"$JOBS" -C ../build/grub-core' },
     {
       phase: 'image',

@@ -44,10 +44,14 @@ export function daemonArguments(): string[] {
 
 /**
  * Start the private engine, or join the one that another run has started.
+ * @param mayStart false to join only
  * @returns the engine, and a function that must be called when the work is done
  * @throws EngineError ENGINE_NOT_FOUND with the end of the daemon's log where it does not come up
  */
-export async function startPrivateEngine(say: (text: string) => void): Promise<{ engine: Engine; release: () => Promise<void> }> {
+export async function startPrivateEngine(
+  say: (text: string) => void,
+  mayStart = true,
+): Promise<{ engine: Engine; release: () => Promise<void> }> {
   const daemon = await which('dockerd');
   if (!daemon) throw new EngineError('ENGINE_NOT_FOUND', 'dockerd is not installed', { hint: 'apt-get install docker.io' });
   await mkdir(users(), { recursive: true });
@@ -61,7 +65,10 @@ export async function startPrivateEngine(say: (text: string) => void): Promise<{
   return exclusively(async () => {
     await writeFile(mine, '');
     try {
-      return { engine: (await answering()) ?? (await start(daemon, say)), release };
+      const running = await answering();
+      if (!running && !mayStart)
+        throw new EngineError('ENGINE_NOT_FOUND', 'the private engine has just been stopped', { hint: 'run again without --no-setup' });
+      return { engine: running ?? (await start(daemon, say)), release };
     } catch (error) {
       await rm(mine, { force: true });
       throw error;

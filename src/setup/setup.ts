@@ -40,7 +40,7 @@ export async function readyEngine(options: SetupOptions): Promise<ReadyEngine> {
   try {
     const engine = await findEngine(wanted);
     // Someone else's run may have started our private engine: count as a user of it, so that it stays.
-    if (engine.foundBy === 'our private engine' && root && allowed) return await startPrivateEngine(say);
+    if (engine.foundBy === 'our private engine' && root) return await startPrivateEngine(say, allowed);
     if (allowed && root && debian) await installTools(options);
     return { engine, release: async () => {} };
   } catch (error) {

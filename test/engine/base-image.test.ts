@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { productRoot } from '../../src/catalog/load.ts';
 import { type BaseOptions, ensureBase } from '../../src/engine/base-image.ts';
 import { processStart } from '../../src/engine/labels.ts';
 import type { EngineError } from '../../src/errors.ts';
@@ -9,6 +10,9 @@ import { fakePrograms } from '../support/fake-programs.ts';
 import { thrownBy } from '../support/temp-folder.ts';
 
 const image = (more: object = {}) => json(200, { Id: 'sha256:1', Os: 'linux', Architecture: 'amd64', Config: {}, ...more });
+/** The reference that the catalog pins. */
+const { repository, digest } = JSON.parse(readFileSync(join(productRoot, 'catalog/debian.json'), 'utf8')).images.bookworm;
+const OFFICIAL = `${repository}@${digest}`;
 const MADE = 'pvgrub-forge-base:bookworm';
 
 /** A daemon that has no image but those of the script, and gets none pulled. */
@@ -31,7 +35,7 @@ test.each([
 ])('an image of another platform ($Os/$Architecture) is refused, though its tag is right', async (platform) => {
   const daemon = await daemonWithout({
     'GET /images/mine:1/json': image(platform),
-    'GET /images/debian:bookworm-slim/json': image(platform),
+    [`GET /images/${OFFICIAL}/json`]: image(platform),
   });
   for (const wanted of ['mine:1', 'auto']) {
     expect(await thrownBy(() => ensure(daemon, { wanted }))).toMatchObject({ code: 'BASE_UNAVAILABLE', expected: 'linux/amd64' });
@@ -54,14 +58,15 @@ test('a pull that fails inside an answer of 200 is a failure, and its reason is 
   expect(daemon.calls[1]?.query.get('platform')).toBe('linux/amd64');
 });
 
-test('the official image is used, and recorded, by its digest', async () => {
-  const digest = `debian@sha256:${'a'.repeat(64)}`;
+test('the official image is pulled by the digest that the catalog pins, and recorded by it', async () => {
   const daemon = await daemonWithout();
   daemon.script['POST /images/create'] = (response) => {
-    daemon.script['GET /images/debian:bookworm-slim/json'] = image({ RepoDigests: [digest] });
+    daemon.script[`GET /images/${OFFICIAL}/json`] = image({ RepoDigests: [OFFICIAL] });
     response.writeHead(200).end('{"status":"done"}\n');
   };
-  expect(await ensure(daemon)).toEqual({ reference: digest, how: `pulled: ${digest}` });
+  expect(await ensure(daemon)).toEqual({ reference: OFFICIAL, how: `pulled: ${OFFICIAL}` });
+  const asked = daemon.calls.find(({ query }) => query.has('fromImage'))?.query;
+  expect([asked?.get('fromImage'), asked?.get('tag')]).toEqual(OFFICIAL.split('@'));
 });
 
 test('an image that an earlier run made is taken again', async () => {

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { type Manifest, manifestDigest, readPackages } from '../../src/engine/manifest.ts';
+import { type Manifest, manifestDigest } from '../../src/engine/manifest.ts';
+import { readPackages } from '../../src/engine/read-packages.ts';
 import { daemonWith, empty, FakeContainer, frame, json } from '../support/fake-daemon.ts';
 import { thrownBy } from '../support/temp-folder.ts';
 

@@ -1,0 +1,93 @@
+import type { BuildImage } from '../engine/build-image.ts';
+import { errorData, errorText, SourceError } from '../errors.ts';
+import { inputHash } from '../plan/input-hash.ts';
+import type { Cell } from '../plan/plan.ts';
+import type { Listener } from '../report/events.ts';
+import { ensureSource, type FetchContext } from '../sources/fetch.ts';
+import { isTrusted } from '../sources/pins.ts';
+import { Store, type StoredSource } from '../sources/store.ts';
+import { finished } from './artifacts.ts';
+import type { Metadata } from './metadata.ts';
+import type { RunContext } from './run.ts';
+
+/** The sources of a run: each is made sure of once, whichever cells want it. */
+export class RunSources {
+  private readonly store: Store;
+  private readonly context: RunContext;
+  private readonly fetch: FetchContext;
+  private readonly emit: Listener;
+  private readonly wanted = new Map<string, Promise<StoredSource>>();
+
+  constructor(context: RunContext, emit: Listener) {
+    this.context = context;
+    this.emit = emit;
+    this.store = new Store(context.settings.store);
+    this.fetch = {
+      store: this.store,
+      settings: context.settings,
+      cwd: context.cwd,
+      signal: context.signal,
+      events: {
+        started: (ref, origin) => emit({ type: 'source-started', source: `${ref.name} ${ref.version}`, origin }),
+        progress: (ref, done, total) => emit({ type: 'source-progress', source: `${ref.name} ${ref.version}`, done, total }),
+        done: (ref, { record, proof }, cached) =>
+          emit({
+            type: 'source-done',
+            source: `${ref.name} ${ref.version}`,
+            sha256: record.sha256,
+            size: record.size,
+            cached,
+            proof,
+            origin: record.origin,
+          }),
+        warn: (text) => emit({ type: 'warning', text }),
+      },
+    };
+  }
+
+  /** All sources of a cell, verified. Every missing one is asked for before the first failure is told. */
+  async of(cell: Cell): Promise<Map<string, StoredSource>> {
+    const asked = cell.recipe.sources.map((ref) => {
+      const key = `${ref.name}@${ref.version}`;
+      let promise = this.wanted.get(key);
+      if (!promise) {
+        promise = ensureSource(ref, this.fetch);
+        promise.catch((error) => this.emit({ type: 'source-failed', source: `${ref.name} ${ref.version}`, error: errorData(error) }));
+        this.wanted.set(key, promise);
+      }
+      return promise;
+    });
+    const answers = await Promise.allSettled(asked);
+    const failures = answers.flatMap((answer) => (answer.status === 'rejected' ? [answer.reason as unknown] : []));
+    if (failures.length > 0) throw joined(failures);
+    return new Map(
+      answers.map((answer, i) => [
+        (cell.recipe.sources[i] as { name: string }).name,
+        (answer as PromiseFulfilledResult<StoredSource>).value,
+      ]),
+    );
+  }
+
+  /** The result that is there from an earlier run with just the same inputs. Reads no source. */
+  async alreadyBuilt(cell: Cell, image: BuildImage): Promise<Metadata | undefined> {
+    const unpinned: Record<string, string> = {};
+    for (const ref of cell.recipe.sources) {
+      if (!isTrusted(ref, this.context.settings.trust)) continue;
+      const stored = await this.store.find(ref, true);
+      if (!stored) return undefined;
+      if (stored.proof === undefined) unpinned[ref.name] = stored.record.sha256;
+    }
+    return finished(this.context.settings.output, cell, inputHash(cell.recipe, image.digest, unpinned));
+  }
+}
+
+/** One error for several sources that cannot be had: each told in full. */
+function joined(failures: readonly unknown[]): unknown {
+  const errors = failures.filter((error) => error instanceof SourceError);
+  // A fault of another kind, or a full disk, is the reason for all of them.
+  const whole = failures.find((error) => !(error instanceof SourceError) || error.code === 'STORE_DISK_FULL');
+  const [first] = errors;
+  if (whole !== undefined || first === undefined || errors.length === 1) return whole ?? first;
+  const code = errors.every((error) => error.code === first.code) ? first.code : 'SOURCE_UNAVAILABLE';
+  return new SourceError(code, `${errors.length} sources cannot be had:\n${errors.map(errorText).join('\n')}`);
+}
