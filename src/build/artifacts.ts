@@ -1,9 +1,9 @@
 import { chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { processStart } from '../engine/labels.ts';
 import { BuildError, isDiskFull } from '../errors.ts';
 import { ifThere, writeFileAtomic } from '../util/files.ts';
 import { sha256File } from '../util/hash.ts';
+import { processStart } from '../util/process-start.ts';
 import type { Metadata } from './metadata.ts';
 
 /** The output folder: `<loader>/<version>/<arch>/`, SHA256SUMS over all images, and work aside in `.work-*`. */

@@ -1,5 +1,6 @@
 import { readFileSync, readlinkSync } from 'node:fs';
 import { hostname } from 'node:os';
+import { processStart } from '../util/process-start.ts';
 import type { Engine } from './engine.ts';
 import { engineError, statusOf } from './engine.ts';
 
@@ -34,16 +35,6 @@ function thisPlace(): Pick<Owner, 'machine' | 'boot' | 'space'> {
     boot: orNothing(() => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8')),
     space: orNothing(() => readlinkSync('/proc/self/ns/pid')),
   };
-}
-
-/** Start time of a process from /proc/<pid>/stat (proc(5), field 22); undefined where there is none such. */
-export function processStart(pid: number): string | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
-  } catch {
-    return undefined;
-  }
 }
 
 /** The owner for this process. */

@@ -6,10 +6,10 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Engine, greet } from '../engine/engine.ts';
-import { processStart } from '../engine/labels.ts';
 import { EngineError } from '../errors.ts';
 import { ifThere } from '../util/files.ts';
 import { sha256 } from '../util/hash.ts';
+import { processStart } from '../util/process-start.ts';
 import { which } from './host-tools.ts';
 import { privateData, privateRun, privateSocket } from './private-paths.ts';
 

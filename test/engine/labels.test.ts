@@ -3,7 +3,8 @@ import { once } from 'node:events';
 import { symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { ownerGone, ownerLabels, processStart, sweep, thisOwner } from '../../src/engine/labels.ts';
+import { ownerGone, ownerLabels, sweep, thisOwner } from '../../src/engine/labels.ts';
+import { processStart } from '../../src/util/process-start.ts';
 import { empty, type FakeDaemon, fakeDaemon, json, refuse } from '../support/fake-daemon.ts';
 import { tempFolder, thrownBy } from '../support/temp-folder.ts';
 

@@ -1,8 +1,8 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, expect, test } from 'vitest';
-import { processStart } from '../../src/engine/labels.ts';
 import { daemonArguments, startPrivateEngine } from '../../src/setup/private-engine.ts';
+import { processStart } from '../../src/util/process-start.ts';
 import { until } from '../support/fake-daemon.ts';
 import { fakePrograms, type Programs, setEnv } from '../support/fake-programs.ts';
 import { tempFolder, thrownBy } from '../support/temp-folder.ts';
