@@ -18,7 +18,7 @@ export function plainLine(event: Event): string | undefined {
         ? undefined
         : `source ${event.source}: ${formatBytes(event.size)}, ${event.proof === undefined ? 'UNPINNED, taken because of --trust' : `proved by ${event.proof}`}`;
     case 'source-failed':
-      return `source ${event.source}: ${event.error.message} [${event.error.code}]`;
+      return `source ${event.source}: ${event.error.message.split('\n')[0]} [${event.error.code}]`;
     case 'cell-started':
       return `${event.cell}: started with ${event.jobs} ${event.jobs === 1 ? 'core' : 'cores'}`;
     case 'cell-phase':

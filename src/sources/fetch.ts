@@ -81,6 +81,11 @@ export async function ensureSource(ref: SourceRef, context: FetchContext): Promi
   throw unavailable(ref, failures);
 }
 
+/** A message without the origin that it begins with, where that is said already. */
+function bare(message: string, origin: string): string {
+  return message.startsWith(`${origin}: `) ? message.slice(origin.length + 2) : message;
+}
+
 function unavailable(ref: SourceRef, failures: { origin: string; error: SourceError }[]): SourceError {
   const [first] = failures;
   const codes = new Set(failures.map(({ error }) => error.code));
@@ -91,7 +96,7 @@ function unavailable(ref: SourceRef, failures: { origin: string; error: SourceEr
       code,
       code === 'SOURCE_MISMATCH' || code === 'SOURCE_UNPINNED' || code.startsWith('SOURCE_ARCHIVE')
         ? message
-        : `${ref.name} ${ref.version} cannot be had from ${first.origin}: ${message}`,
+        : `${ref.name} ${ref.version} cannot be had from ${first.origin}: ${bare(message, first.origin)}`,
       {
         ...(expected === undefined ? {} : { expected }),
         ...(got === undefined ? {} : { got }),
@@ -103,7 +108,9 @@ function unavailable(ref: SourceRef, failures: { origin: string; error: SourceEr
   if (failures.length === 0) {
     return new SourceError('SOURCE_UNPINNED', `the catalog knows no place and no pin for ${ref.name} ${ref.version}`, { hint: byHand });
   }
-  const tried = failures.map(({ origin, error }) => `  ${origin}: ${error.message}${error.got === undefined ? '' : ` (got ${error.got})`}`);
+  const tried = failures.map(
+    ({ origin, error }) => `  ${origin}: ${bare(error.message, origin)}${error.got === undefined ? '' : ` (got ${error.got})`}`,
+  );
   const code = codes.size === 1 && first ? first.error.code : 'SOURCE_UNAVAILABLE';
   return new SourceError(code, `${ref.name} ${ref.version} cannot be had; tried:\n${tried.join('\n')}`, { hint: byHand });
 }

@@ -81,7 +81,7 @@ describe('what cannot be had', () => {
     expect(error).toMatchObject({ code: 'SOURCE_UNAVAILABLE', exit: 3 });
     expect(error.message.split('\n')).toEqual([
       'thing 1.0 cannot be had; tried:',
-      `  ${missing.url}/thing-1.0.tar: ${missing.url}/thing-1.0.tar: HTTP 404`,
+      `  ${missing.url}/thing-1.0.tar: HTTP 404`,
       expect.stringMatching(`  ${lying.url}/thing-1.0.tar: .*not what the catalog pins \\(got sha256 [0-9a-f]{64}\\)`),
       `  ${join(folder, 'nowhere')}: ${join(folder, 'nowhere')} has no thing-1.0.tar`,
     ]);

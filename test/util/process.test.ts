@@ -39,7 +39,9 @@ describe('run', () => {
   });
 
   test('says which program is not there', async () => {
-    await expect(run('no-such-program-at-all', [])).rejects.toMatchObject({ code: 'ENOENT', path: 'no-such-program-at-all' });
+    // A path of its own: a folder of the machine's that may not be read would answer EACCES.
+    const env = { PATH: '/usr/bin:/bin' };
+    await expect(run('no-such-program-at-all', [], { env })).rejects.toMatchObject({ code: 'ENOENT', path: 'no-such-program-at-all' });
   });
 
   test('kills the program when the signal aborts', async () => {
