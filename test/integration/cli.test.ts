@@ -1,9 +1,12 @@
-import { execFileSync } from 'node:child_process';
-import { readFileSync, rmSync } from 'node:fs';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Event } from '../../src/report/events.ts';
+import { root } from '../support/cli.ts';
 import { makeProduct, type Product } from '../support/product.ts';
+import { leftovers, testEngine } from '../support/run-stand-in.ts';
 
 // The whole command line with a real engine, as a user calls it.
 let product: Product;
@@ -70,4 +73,28 @@ test('a source that only --trust lets in marks the image in metadata and summary
   expect(metadata.sources.find(({ name }: { name: string }) => name === 'zlib')).toMatchObject({ proof: null, origin: 'a local file' });
   // Without --trust the same store gives nothing, and the marked image does not count as built.
   expect((await product.call(options, env)).code).toBe(3);
+});
+
+test('Ctrl-C stops a build, removes its containers and volumes, and exits with 130', async () => {
+  const { folder } = product;
+  const child = spawn(
+    process.execPath,
+    [join(root, 'src/cli/main.ts'), 'build', '--no-cache', '--progress', 'json', '--out', 'stopped', ...engine(), ...product.origins()],
+    {
+      cwd: folder,
+      env: { ...process.env, PVGRUB_DATA: join(folder, 'data'), PVGRUB_STORE: join(folder, 'store') },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    },
+  );
+  let said = '';
+  child.stdout.on('data', (chunk: Buffer) => {
+    const before = said.includes('"phase":"newlib"');
+    said += chunk.toString();
+    if (!before && said.includes('"phase":"newlib"')) child.kill('SIGINT');
+  });
+  const [code] = (await once(child, 'close')) as [number | null];
+  expect(code).toBe(130);
+  expect(said).toContain('"code":"INTERRUPTED"');
+  expect(await leftovers(await testEngine(), child.pid)).toEqual({ containers: 0, volumes: 0 });
+  expect(readdirSync(join(folder, 'stopped'))).toEqual(['journal.jsonl']);
 });
