@@ -6,7 +6,13 @@ export default defineConfig({
     coverage: { provider: 'v8', include: ['src/**'] },
     projects: [
       {
-        test: { name: 'unit', include: ['test/**/*.test.ts'], exclude: ['test/integration/**'], setupFiles: ['test/support/own-folders.ts'], testTimeout: 30_000 },
+        test: {
+          name: 'unit',
+          include: ['test/**/*.test.ts'],
+          exclude: ['test/integration/**'],
+          setupFiles: ['test/support/own-folders.ts'],
+          testTimeout: 30_000,
+        },
       },
       {
         test: {

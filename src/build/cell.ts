@@ -77,8 +77,8 @@ export async function buildCell(
       throw engineError(error, 'creating a volume');
     }
     context.onPhase('unpack');
-    const unpack = await start(['sh', '/work/in/unpack.sh']);
-    await putFiles(unpack, '/work', inputs(cell.recipe, sources));
+    const unpack = await start(['sh', '/cell/in/unpack.sh']);
+    await putFiles(unpack, '/cell', inputs(cell.recipe, sources));
     context.signal?.throwIfAborted();
     await finish(unpack, 'unpacking');
     if (cell.recipe.edits.length > 0) {
@@ -86,7 +86,7 @@ export async function buildCell(
       await editTree(unpack, cell.recipe, log);
     }
     context.signal?.throwIfAborted();
-    const build = await start(['sh', '/work/in/build.sh']);
+    const build = await start(['sh', '/cell/in/build.sh']);
     await finish(build, 'the build');
     context.onPhase('collect');
     await collect(build, cell, staging);
@@ -128,7 +128,7 @@ async function editTree(container: Container, recipe: Recipe, log: BuildLog): Pr
     const contents = new Map<string, Buffer | undefined>();
     const modes = new Map<string, number>();
     for (const name of names) {
-      const file = await readFileFrom(container, `/work/src/${folder}${name}`);
+      const file = await readFileFrom(container, `/cell/src/${folder}${name}`);
       if (file && file.type !== 'file')
         throw new SourceError('EDIT_MISMATCH', `${source}'s ${name} is a ${file.type}, not a plain file`, {
           hint: 'name the file that it leads to in the edit',
@@ -141,7 +141,7 @@ async function editTree(container: Container, recipe: Recipe, log: BuildLog): Pr
       changed.push({ name: `src/${folder}${name}`, content, mode: modes.get(name) ?? 0o644 });
     for (const edit of edits) await log.say(`edit ${edit.id}: ${edit.what}`);
   }
-  await putFiles(container, '/work', changed);
+  await putFiles(container, '/cell', changed);
 }
 
 /** What compilers, shells and make say when the kernel has killed a process for its memory: not every engine tells it. */
@@ -187,7 +187,7 @@ function demandSuccess(ended: Ended, what: string, cell: Cell, log: BuildLog, { 
 async function collect(container: Container, cell: Cell, staging: string): Promise<void> {
   for (const { file, role } of cell.recipe.outputs) {
     let there = false;
-    await getFiles(container, `/work/out/${file}`, async (entry, content) => {
+    await getFiles(container, `/cell/out/${file}`, async (entry, content) => {
       // A folder or a link under that name is no output.
       if (entry.type !== 'file' || entry.name !== file) return;
       await pipeline(content, createWriteStream(join(staging, file)));

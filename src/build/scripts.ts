@@ -13,7 +13,7 @@ export function quote(text: string): string {
 
 /** What the unpacking script must know of a tarball. */
 export interface Tarball {
-  /** File name below /work/in. */
+  /** File name below /cell/in. */
   file: string;
   format: Format;
 }
@@ -30,15 +30,15 @@ export function formatOfName(name: string): Format {
 }
 
 /**
- * The script that lays out a cell's tree below /work/src: sources unpacked, in the order given, or put in place as
+ * The script that lays out a cell's tree below /cell/src: sources unpacked, in the order given, or put in place as
  * the tarballs that a Makefile looks for (compressed anew where the stored form is another).
  */
 export function unpackScript(placements: readonly Placement[], tarballs: ReadonlyMap<string, Tarball>): string {
-  const lines = ['set -eu', 'umask 022', 'mkdir -p /work/src /work/out /work/tmp', 'cd /work/src'];
+  const lines = ['set -eu', 'umask 022', 'mkdir -p /cell/src /cell/out /cell/tmp', 'cd /cell/src'];
   for (const { source, unpack, as } of placements) {
     const tarball = tarballs.get(source);
     if (!tarball) throw new Error(`no tarball for ${source}`);
-    const input = quote(`/work/in/${tarball.file}`);
+    const input = quote(`/cell/in/${tarball.file}`);
     if (unpack !== undefined) {
       // A release tarball may bring an older copy of what another source gives: that one replaces it.
       if (unpack !== '.') lines.push(`rm -rf ${quote(unpack)}`, `mkdir -p ${quote(unpack)}`);
@@ -59,11 +59,11 @@ export function unpackScript(placements: readonly Placement[], tarballs: Readonl
 
 /** The script that runs a recipe's steps, each in a shell of its own in the tree, and says which phase begins. */
 export function buildScript(steps: readonly Step[]): string {
-  const parts = steps.map(({ phase, run }) => `printf '\\036%s\\n' ${quote(phase)}\n(\ncd /work/src\n${run}\n)`);
+  const parts = steps.map(({ phase, run }) => `printf '\\036%s\\n' ${quote(phase)}\n(\ncd /cell/src\n${run}\n)`);
   return `set -eu\numask 022\n${parts.join('\n')}\n`;
 }
 
 /** The environment of a cell's containers: the recipe's, and what is the same for all. `JOBS` never changes the output. */
 export function buildEnvironment(recipe: Recipe, jobs: number): Record<string, string> {
-  return { PATH: '/usr/local/bin:/usr/bin:/bin', HOME: '/work', TMPDIR: '/work/tmp', ...recipe.env, JOBS: String(jobs) };
+  return { PATH: '/usr/local/bin:/usr/bin:/bin', HOME: '/cell', TMPDIR: '/cell/tmp', ...recipe.env, JOBS: String(jobs) };
 }

@@ -11,7 +11,7 @@ export interface ContainerSpec {
   command: string[];
   env: Record<string, string>;
   labels: Record<string, string>;
-  /** Name of the volume that is the only writable place, at /work. */
+  /** Name of the volume that is the only writable place, at /cell. */
   volume?: string;
   user?: string;
   limits: { memory: number; pids: number };
@@ -27,7 +27,7 @@ function createOptions(spec: ContainerSpec): ContainerCreateOptions {
     // A fixed name: a build that asks for it gets the same answer everywhere.
     Hostname: 'forge',
     User: spec.user ?? 'build',
-    WorkingDir: '/work',
+    WorkingDir: '/cell',
     AttachStdout: true,
     AttachStderr: true,
     NetworkDisabled: true,
@@ -40,7 +40,7 @@ function createOptions(spec: ContainerSpec): ContainerCreateOptions {
       // No swap on top: running out of memory is an answer, not a slow death.
       MemorySwap: spec.limits.memory,
       PidsLimit: spec.limits.pids,
-      ...(spec.volume === undefined ? {} : { Mounts: [{ Type: 'volume', Source: spec.volume, Target: '/work' }] }),
+      ...(spec.volume === undefined ? {} : { Mounts: [{ Type: 'volume', Source: spec.volume, Target: '/cell' }] }),
     },
   } as ContainerCreateOptions;
 }

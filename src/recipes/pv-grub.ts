@@ -44,9 +44,9 @@ const MAKE_VARIABLES: For<string>[] = [
   // Asked for while the Makefile is read, before configure could set it.
   { value: 'WGET=/bin/false', to: '4.2.5' },
   // Any folder other than "." keeps make from cloning a qemu repository.
-  { value: 'CONFIG_QEMU=/work/src/tools', to: '4.3.4' },
+  { value: 'CONFIG_QEMU=/cell/src/tools', to: '4.3.4' },
   // A variable with a dash in its name is lost in the environment between makes.
-  { value: 'MINI-OS_ROOT=/work/src/extras/mini-os', from: '4.6.0', to: '4.6.1' },
+  { value: 'MINI-OS_ROOT=/cell/src/extras/mini-os', from: '4.6.0', to: '4.6.1' },
   // 64-bit division on 32 bits.
   { value: 'EXTRA_OBJS=$(gcc -m32 -print-libgcc-file-name)', arch: 'x86_32', to: '4.9.4' },
 ];

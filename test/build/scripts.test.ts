@@ -7,10 +7,10 @@ import { buildEnvironment, buildScript, formatOfName, PHASE_MARK, quote, type Ta
 import type { Placement, Recipe, Step } from '../../src/recipes/types.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 
-/** Run a cell's script with a temporary folder in the place of the container's /work. */
+/** Run a cell's script with a temporary folder in the place of the container's /cell. */
 function runIn(folder: string, script: string): { status: number | null; stdout: string } {
   mkdirSync(join(folder, 'src'), { recursive: true });
-  const { status, stdout } = spawnSync('sh', ['-c', script.replaceAll('/work', folder)], {
+  const { status, stdout } = spawnSync('sh', ['-c', script.replaceAll('/cell', folder)], {
     encoding: 'utf8',
     env: { PATH: process.env['PATH'] },
   });
@@ -132,5 +132,5 @@ describe('buildScript', () => {
 
 test("the environment is the recipe's and the cell's share of cores", () => {
   const recipe = { env: { LC_ALL: 'C', HOME: '/elsewhere' } } as unknown as Recipe;
-  expect(buildEnvironment(recipe, 3)).toMatchObject({ LC_ALL: 'C', HOME: '/elsewhere', JOBS: '3', TMPDIR: '/work/tmp' });
+  expect(buildEnvironment(recipe, 3)).toMatchObject({ LC_ALL: 'C', HOME: '/elsewhere', JOBS: '3', TMPDIR: '/cell/tmp' });
 });

@@ -20,8 +20,8 @@ async function containerWith(answer: Answer | Buffer) {
 
 test('a path that is not there is told, not thrown', async () => {
   const { container } = await containerWith(refuse(404, 'Could not find the file'));
-  expect(await readFileFrom(container, '/work/x')).toBeUndefined();
-  expect(await getFiles(container, '/work/x', async () => {})).toBe(false);
+  expect(await readFileFrom(container, '/cell/x')).toBeUndefined();
+  expect(await getFiles(container, '/cell/x', async () => {})).toBe(false);
 });
 
 test('any other refusal is an error', async () => {
@@ -31,8 +31,8 @@ test('any other refusal is an error', async () => {
 
 test('a file comes with its content, mode and type', async () => {
   const { daemon, container } = await containerWith(await tar([{ name: 'x.sh', mode: 0o100755 }, 'echo ü\n']));
-  expect(await readFileFrom(container, '/work/x.sh')).toEqual({ content: Buffer.from('echo ü\n'), mode: 0o755, type: 'file' });
-  expect(daemon.calls[0]?.query.get('path')).toBe('/work/x.sh');
+  expect(await readFileFrom(container, '/cell/x.sh')).toEqual({ content: Buffer.from('echo ü\n'), mode: 0o755, type: 'file' });
+  expect(daemon.calls[0]?.query.get('path')).toBe('/cell/x.sh');
 });
 
 test('a symbolic link comes as such, so that it is not taken for the file', async () => {

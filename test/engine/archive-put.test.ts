@@ -61,7 +61,7 @@ test('files arrive with a fixed owner, the time 0, their modes, and their folder
     { name: 'in/deep/a.txt', content: Buffer.from('in memory') },
     { name: 'in/b.sh', content: { path, size: 9 }, mode: 0o755 },
   ];
-  await putFiles(container(daemon), '/work', files);
+  await putFiles(container(daemon), '/cell', files);
   const common = { owner: '1000:1000 :', mtime: 0 };
   expect(await entriesOf(body)).toEqual([
     { ...common, name: 'in/', type: 'directory', mode: 0o755, content: '' },
@@ -69,7 +69,7 @@ test('files arrive with a fixed owner, the time 0, their modes, and their folder
     { ...common, name: 'in/deep/a.txt', type: 'file', mode: 0o644, content: 'in memory' },
     { ...common, name: 'in/b.sh', type: 'file', mode: 0o755, content: 'from disk' },
   ]);
-  expect(daemon.calls[0]?.query.get('path')).toBe('/work');
+  expect(daemon.calls[0]?.query.get('path')).toBe('/cell');
 });
 
 test('the same files give the same bytes at any time', async () => {
@@ -100,7 +100,7 @@ test('the answer is read, so that its connection is free for the next request', 
       response.writeHead(200).end('{}');
     },
   });
-  for (let i = 0; i < 3; i++) await putFiles(container(daemon), '/work', []);
+  for (let i = 0; i < 3; i++) await putFiles(container(daemon), '/cell', []);
   expect(connections.size).toBe(1);
 });
 
@@ -112,7 +112,7 @@ test('a file that vanished is an error of its own, not a lost engine, and never 
     },
   });
   const path = join(tempFolder(), 'gone');
-  const error = await thrownBy(() => putFiles(container(daemon), '/work', [{ name: 'gone', content: { path, size: 5 } }]));
+  const error = await thrownBy(() => putFiles(container(daemon), '/cell', [{ name: 'gone', content: { path, size: 5 } }]));
   expect(error).toMatchObject({ code: 'ENOENT', path });
 });
 
@@ -120,7 +120,7 @@ test('a file that shrank while it is packed is an error', async () => {
   const daemon = await fakeDaemon({ 'PUT /containers/c/archive': async (_response, call) => void (await call.body()) });
   const path = join(tempFolder(), 'small');
   writeFileSync(path, '12345');
-  const error = await thrownBy(() => putFiles(container(daemon), '/work', [{ name: 'small', content: { path, size: 6 } }]));
+  const error = await thrownBy(() => putFiles(container(daemon), '/cell', [{ name: 'small', content: { path, size: 6 } }]));
   expect(String(error)).toMatch(/size mismatch/i);
 });
 
@@ -134,14 +134,14 @@ test('a folder, or a link that leads nowhere, in the place of a file is an error
     ['link', 'ENOENT'],
   ] as const) {
     const content = { path: join(folder, name), size: 1 };
-    expect(await thrownBy(() => putFiles(container(daemon), '/work', [{ name, content }]))).toMatchObject({ code });
+    expect(await thrownBy(() => putFiles(container(daemon), '/cell', [{ name, content }]))).toMatchObject({ code });
   }
 });
 
 test('an engine that goes away while it takes files in is lost', async () => {
   const daemon = await fakeDaemon({ 'PUT /containers/c/archive': (response) => void response.socket?.destroy() });
   const file = bigFile();
-  const error = await thrownBy(() => putFiles(container(daemon), '/work', [{ name: 'big', content: file }]));
+  const error = await thrownBy(() => putFiles(container(daemon), '/cell', [{ name: 'big', content: file }]));
   expect(error).toMatchObject({ code: 'ENGINE_LOST' });
   await until('the file is closed', () => !isOpen(file.path));
   rmSync(file.path);

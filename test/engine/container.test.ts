@@ -160,7 +160,7 @@ test('a container gets no network, no capabilities, no second chance for memory,
       Memory: 1000,
       MemorySwap: 1000,
       PidsLimit: 10,
-      Mounts: [{ Type: 'volume', Source: 'v', Target: '/work' }],
+      Mounts: [{ Type: 'volume', Source: 'v', Target: '/cell' }],
     },
   });
   // AutoRemove would take the exit code away.

@@ -117,11 +117,11 @@ const libraries = (xenctrl: string): Step[] => [
 const newlib: Step[] = [
   {
     phase: 'newlib',
-    run: "mkdir ../newlib && cd ../newlib && CC_FOR_TARGET='gcc -m64 -mno-red-zone -O1 -fno-pie -fno-stack-protector -mincoming-stack-boundary=3' AR_FOR_TARGET=ar AS_FOR_TARGET=as LD_FOR_TARGET=ld RANLIB_FOR_TARGET=ranlib ../src/newlib/configure --prefix=/work/cross --target=x86_64-xen-elf --disable-multilib --disable-libgloss",
+    run: "mkdir ../newlib && cd ../newlib && CC_FOR_TARGET='gcc -m64 -mno-red-zone -O1 -fno-pie -fno-stack-protector -mincoming-stack-boundary=3' AR_FOR_TARGET=ar AS_FOR_TARGET=as LD_FOR_TARGET=ld RANLIB_FOR_TARGET=ranlib ../src/newlib/configure --prefix=/cell/cross --target=x86_64-xen-elf --disable-multilib --disable-libgloss",
   },
   {
     phase: 'newlib',
-    run: 'cd ../newlib && make -j"$JOBS" MAKEINFO=: all-target-newlib && make MAKEINFO=: install-target-newlib && cp /work/cross/x86_64-xen-elf/lib/libc.a ../out/',
+    run: 'cd ../newlib && make -j"$JOBS" MAKEINFO=: all-target-newlib && make MAKEINFO=: install-target-newlib && cp /cell/cross/x86_64-xen-elf/lib/libc.a ../out/',
   },
 ];
 const symbols = (file: string) =>
