@@ -35,6 +35,8 @@ function integrationTests(): number {
 }
 
 const { endpoint, release } = await engine();
+// Ctrl-C reaches vitest by itself; this process stays to stop the engine.
+process.on('SIGINT', () => {});
 const skipping = endpoint === undefined ? integrationTests() : 0;
 const warn = () => {
   if (skipping > 0)

@@ -111,7 +111,7 @@ export class BuildError extends ForgeError {
 }
 
 /** Codes of {@link OutputError}: something was built, but it is not what it should be. */
-export type OutputCode = 'OUTPUT_MISSING' | 'INSPECT_FAILED' | 'OUTPUT_CHANGED';
+export type OutputCode = 'OUTPUT_MISSING' | 'INSPECT_FAILED';
 export class OutputError extends ForgeError {
   readonly exit = EXIT.output;
   declare readonly code: OutputCode;

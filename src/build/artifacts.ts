@@ -84,8 +84,12 @@ export function sumLine(sha256: string, name: string): string {
   return `\\${sha256}  ${name.replaceAll('\\', '\\\\').replaceAll('\n', '\\n').replaceAll('\r', '\\r')}\n`;
 }
 
-/** Write SHA256SUMS over every image that is there, each read anew; sorted by name. Gives how many there are. */
-export async function writeSums(output: string): Promise<number> {
+/**
+ * Write SHA256SUMS over every image that is there, each read anew; sorted by name. An image that is not what its
+ * metadata says is left out and named.
+ */
+export async function writeSums(output: string): Promise<{ images: number; damaged: string[] }> {
+  const damaged: string[] = [];
   const lines: [string, string][] = [];
   const folders = async (path: string) =>
     ((await ifThere(readdir(path, { withFileTypes: true }))) ?? [])
@@ -97,7 +101,10 @@ export async function writeSums(output: string): Promise<number> {
         const folder = join(output, loader, version, arch);
         const metadata = await readMetadata(folder);
         const digest = metadata && (await ifThere(sha256File(join(folder, metadata.image.file))));
-        if (metadata && digest) lines.push([`${loader}/${version}/${arch}/${metadata.image.file}`, digest]);
+        if (!metadata || !digest) continue;
+        const name = `${loader}/${version}/${arch}/${metadata.image.file}`;
+        if (digest === metadata.image.sha256) lines.push([name, digest]);
+        else damaged.push(name);
       }
     }
   }
@@ -107,7 +114,7 @@ export async function writeSums(output: string): Promise<number> {
   } catch (error) {
     throw outputError(error, output);
   }
-  return lines.length;
+  return { images: lines.length, damaged };
 }
 
 /** Remove work folders of runs that were killed; a result that such a run had set aside comes back. */

@@ -103,6 +103,14 @@ function inputs(recipe: Recipe, sources: ReadonlyMap<string, StoredSource>): Put
   for (const [name, { record, path }] of sources) {
     const file = `${name}.${record.format}`;
     tarballs.set(name, { file, format: record.format });
+    const wanted = recipe.sources.find((ref) => ref.name === name)?.top;
+    if (recipe.placements.some((placement) => placement.source === name && placement.as !== undefined) && record.top !== wanted) {
+      throw new SourceError('SOURCE_ARCHIVE_BROKEN', `${name}'s tarball cannot be used by the Makefile that unpacks it`, {
+        expected: `a folder ${wanted} at its top`,
+        got: record.top,
+        hint: 'pack it anew with that folder, or give a git repository as its origin',
+      });
+    }
     files.push({ name: `in/${file}`, content: { path, size: record.size } });
   }
   const text = (name: string, content: string): PutFile => ({ name: `in/${name}`, content: Buffer.from(content) });
@@ -122,6 +130,13 @@ async function editTree(container: Container, recipe: Recipe, log: BuildLog): Pr
     ),
   );
   const changed: PutFile[] = [];
+  const homeless = recipe.edits.find((edit) => !folders.has(edit.source));
+  if (homeless) {
+    throw new SourceError('EDIT_MISMATCH', `the edit ${homeless.id} is for ${homeless.source}, which is not unpacked in this cell`, {
+      expected: `one of ${[...folders.keys()].join(', ')}`,
+      hint: "mend the edit's source or its version range (docs/edits.md)",
+    });
+  }
   for (const [source, folder] of folders) {
     const edits = recipe.edits.filter((edit) => edit.source === source);
     const names = new Set(edits.flatMap((edit) => [...editedFiles(edit).changed, ...editedFiles(edit).created]));
@@ -176,11 +191,7 @@ function demandSuccess(ended: Ended, what: string, cell: Cell, log: BuildLog, { 
       `no room left on the engine's disk during ${what}`,
       'make room where the engine keeps its volumes (a cell needs about 1 GB)',
     );
-  fail(
-    'BUILD_FAILED',
-    `${what} ended with exit code ${ended.exitCode}`,
-    'the log has all of it; --debug keeps the failed log beside the results',
-  );
+  fail('BUILD_FAILED', `${what} ended with exit code ${ended.exitCode}`, '--debug keeps the whole log in <out>/failed');
 }
 
 /** Take the outputs out of the volume into the staging folder. */

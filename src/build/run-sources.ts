@@ -1,9 +1,11 @@
+import type { SourceRef } from '../catalog/types.ts';
 import type { BuildImage } from '../engine/build-image.ts';
 import { errorData, errorText, SourceError } from '../errors.ts';
 import { inputHash } from '../plan/input-hash.ts';
 import type { Cell } from '../plan/plan.ts';
 import type { Listener } from '../report/events.ts';
-import { ensureSource, type FetchContext } from '../sources/fetch.ts';
+import { sourceEvents } from '../report/source-events.ts';
+import { ensureSource, type FetchContext, isGiven } from '../sources/fetch.ts';
 import { isTrusted } from '../sources/pins.ts';
 import { Store, type StoredSource } from '../sources/store.ts';
 import { finished } from './artifacts.ts';
@@ -27,57 +29,43 @@ export class RunSources {
       settings: context.settings,
       cwd: context.cwd,
       signal: context.signal,
-      events: {
-        started: (ref, origin) => emit({ type: 'source-started', source: `${ref.name} ${ref.version}`, origin }),
-        progress: (ref, done, total) => emit({ type: 'source-progress', source: `${ref.name} ${ref.version}`, done, total }),
-        done: (ref, { record, proof }, cached) =>
-          emit({
-            type: 'source-done',
-            source: `${ref.name} ${ref.version}`,
-            sha256: record.sha256,
-            size: record.size,
-            cached,
-            proof,
-            origin: record.origin,
-          }),
-        warn: (text) => emit({ type: 'warning', text }),
-      },
+      events: sourceEvents(emit),
     };
   }
 
-  /** All sources of a cell, verified. Every missing one is asked for before the first failure is told. */
-  async of(cell: Cell): Promise<Map<string, StoredSource>> {
-    const asked = cell.recipe.sources.map((ref) => {
-      const key = `${ref.name}@${ref.version}`;
-      let promise = this.wanted.get(key);
-      if (!promise) {
-        promise = ensureSource(ref, this.fetch);
-        promise.catch((error) => this.emit({ type: 'source-failed', source: `${ref.name} ${ref.version}`, error: errorData(error) }));
-        this.wanted.set(key, promise);
-      }
-      return promise;
-    });
-    const answers = await Promise.allSettled(asked);
-    const failures = answers.flatMap((answer) => (answer.status === 'rejected' ? [answer.reason as unknown] : []));
-    if (failures.length > 0) throw joined(failures);
-    return new Map(
-      answers.map((answer, i) => [
-        (cell.recipe.sources[i] as { name: string }).name,
-        (answer as PromiseFulfilledResult<StoredSource>).value,
-      ]),
-    );
+  /** One source, verified; asked for once in a run, whichever cells want it. */
+  private one(ref: SourceRef): Promise<StoredSource> {
+    const key = `${ref.name}@${ref.version}`;
+    let promise = this.wanted.get(key);
+    if (!promise) {
+      promise = ensureSource(ref, this.fetch);
+      promise.catch((error) => this.emit({ type: 'source-failed', source: `${ref.name} ${ref.version}`, error: errorData(error) }));
+      this.wanted.set(key, promise);
+    }
+    return promise;
   }
 
-  /** The result that is there from an earlier run with just the same inputs. Reads no source. */
+  /** All sources of a cell, verified. Every missing one is asked for before the failures are told. */
+  async of(cell: Cell): Promise<Map<string, StoredSource>> {
+    const { sources } = cell.recipe;
+    const answers = await Promise.allSettled(sources.map((ref) => this.one(ref)));
+    const failures = answers.flatMap((answer) => (answer.status === 'rejected' ? [answer.reason as unknown] : []));
+    if (failures.length > 0) throw joined(failures);
+    return new Map(await Promise.all(sources.map(async (ref) => [ref.name, await this.one(ref)] as const)));
+  }
+
+  /** The result that is there from an earlier run with just the same inputs. Reads no source that a pin proves. */
   async alreadyBuilt(cell: Cell, image: BuildImage): Promise<Metadata | undefined> {
+    const { trust, origins, output } = this.context.settings;
     const unpinned: Record<string, string> = {};
     for (const ref of cell.recipe.sources) {
-      if (!isTrusted(ref, this.context.settings.trust)) continue;
-      const stored = await this.store.find(ref, true);
+      if (!isTrusted(ref, trust)) continue;
+      // What the user's origin gives now decides; where it gives nothing, building tells so.
+      const stored = isGiven(ref, origins) ? await this.one(ref).catch(() => undefined) : await this.store.find(ref, true);
       if (!stored) return undefined;
       if (stored.proof === undefined) unpinned[ref.name] = stored.record.sha256;
     }
-    return finished(this.context.settings.output, cell, inputHash(cell.recipe, image.digest, unpinned));
+    return finished(output, cell, inputHash(cell.recipe, image.digest, unpinned));
   }
 }
 

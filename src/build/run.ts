@@ -140,7 +140,10 @@ export async function runBuild(cells: readonly Cell[], context: RunContext): Pro
     for (const cell of cells) fail(cell, error, begun);
   }
   try {
-    if (result.done.length > 0 || result.cached.length > 0) await writeSums(settings.output);
+    if (result.done.length > 0 || result.cached.length > 0) {
+      const { damaged } = await writeSums(settings.output);
+      for (const name of damaged) emit({ type: 'warning', text: `${name} has changed since it was built: left out of SHA256SUMS` });
+    }
   } catch (error) {
     result.failed.push({ cell: 'SHA256SUMS', error });
     emit({ type: 'warning', text: `SHA256SUMS could not be written: ${errorData(error).message}` });
@@ -212,11 +215,13 @@ async function buildAndPlace(
   } catch (error) {
     if (context.debug) {
       const kept = join(settings.output, 'failed', `${cell.id}.log`);
-      await mkdir(join(settings.output, 'failed'), { recursive: true });
-      await rename(join(staging, 'build.log'), kept).then(
-        () => work.onLog(kept),
-        () => {},
-      );
+      // Whatever becomes of the log, the build's own error is the one to tell.
+      await mkdir(join(settings.output, 'failed'), { recursive: true })
+        .then(() => rename(join(staging, 'build.log'), kept))
+        .then(
+          () => work.onLog(kept),
+          () => {},
+        );
     }
     throw outputError(error, settings.output);
   } finally {

@@ -18,7 +18,15 @@ export async function buildCommand(selectors: string[], options: BuildOptions): 
   const { settings, cells } = await planned(selectors, options, 'default');
   const say = (text: string) => emit({ type: 'note', text });
   const signal = interruptSignal(say);
-  const { engine, release } = await readyEngine({ wanted: settings.engine, allowed: options.setup, yes: options.yes ?? false, say });
+  const allowed = options.setup && !['1', 'true', 'yes'].includes(process.env['PVGRUB_NO_SETUP'] ?? '');
+  const { engine, release } = await readyEngine({
+    wanted: settings.engine,
+    allowed,
+    yes: options.yes ?? false,
+    offline: settings.offline,
+    signal,
+    say,
+  });
   try {
     const result = await runBuild(cells, {
       engine,

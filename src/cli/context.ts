@@ -59,6 +59,16 @@ export async function settingsOf(options: CommonOptions): Promise<Settings> {
   return settle({ config, file, overrides, env, cwd });
 }
 
+/** A misspelt source name would be ignored without a word: it is an error. */
+function knownNames({ catalog }: PlanData, names: readonly string[]): void {
+  const known = ['xen', 'mini-os', ...catalog.externals.map((external) => external.name), 'grub2'];
+  const wrong = names.find((name) => !known.includes(name.replace(/@.*$/, '')));
+  if (wrong !== undefined)
+    throw new UsageError('OPTION_INVALID', `"${wrong}" is no source`, {
+      expected: `one of ${known.join(', ')}, or with a version: xen@4.17.5`,
+    });
+}
+
 /** Settings, and the cells that selectors choose of the matrix. */
 export async function planned(
   selectors: readonly string[],
@@ -67,6 +77,7 @@ export async function planned(
 ): Promise<{ settings: Settings; cells: Cell[]; data: PlanData }> {
   const settings = await settingsOf(options);
   const data = planData();
+  knownNames(data, [...Object.keys(settings.origins), ...settings.trust]);
   const matrix = planMatrix(settings, data);
   const cells = chooseCells(matrix, selectors, fallback === 'default' ? settings.default : [], data.catalog);
   return { settings, cells, data };

@@ -28,11 +28,10 @@ function describe(file: string, inspection: Inspection): string {
 export async function inspectCommand(files: string[], options: { json?: boolean }): Promise<void> {
   const results: ({ file: string } & Inspection)[] = [];
   for (const file of files) {
-    try {
-      results.push({ file, ...inspectImage(await readFile(file)) });
-    } catch (error) {
-      throw new UsageError('FILE_UNREADABLE', `${file} cannot be read: ${(error as Error).message}`, { cause: error });
-    }
+    const bytes = await readFile(file).catch((error: Error) => {
+      throw new UsageError('FILE_UNREADABLE', `${file} cannot be read: ${error.message}`, { cause: error });
+    });
+    results.push({ file, ...inspectImage(bytes) });
   }
   if (options.json) printJson(results);
   else for (const { file, ...inspection } of results) print(describe(file, inspection as Inspection));

@@ -1,7 +1,7 @@
 import { InterruptedError } from '../errors.ts';
 
 /**
- * A signal that Ctrl-C or SIGTERM aborts, so that work is cleaned up. A second Ctrl-C ends the process at once; what
+ * A signal that Ctrl-C, SIGTERM, a lost terminal or a closed output aborts, so that work is cleaned up. A second Ctrl-C ends the process at once; what
  * it leaves on the engine is swept by the next run.
  */
 export function interruptSignal(say: (text: string) => void): AbortSignal {
@@ -12,7 +12,16 @@ export function interruptSignal(say: (text: string) => void): AbortSignal {
     say('stopping: containers are being removed; once more kills at once');
     controller.abort(new InterruptedError());
   };
-  process.on('SIGINT', stop);
-  process.on('SIGTERM', stop);
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, stop);
+  // A reader of our output that goes away ends the work as Ctrl-C does, once.
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.removeAllListeners('error');
+    stream.on('error', () => {
+      if (asked === 0) {
+        asked++;
+        controller.abort(new InterruptedError());
+      }
+    });
+  }
   return controller.signal;
 }

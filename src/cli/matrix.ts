@@ -118,7 +118,7 @@ export async function matrixCommand(selectors: string[], options: CommonOptions 
     print(`  state    ${why}${built ? `, ${formatBytes(built.image.size)}, sha256 ${built.image.sha256}` : ''}`);
     print(`  inputs   ${hash ?? 'not known before there is a build image'}`);
     for (const ref of cell.recipe.sources)
-      print(`  source   ${ref.name} ${ref.version}  ${pinText(ref)}  ${inStore.get(ref.name) ? 'in the store' : 'to fetch'}`);
+      print(`  source   ${ref.name} ${ref.version}  ${ref.file}  ${pinText(ref)}  ${inStore.get(ref.name) ? 'in the store' : 'to fetch'}`);
     for (const edit of cell.recipe.edits) print(`  edit     ${edit.id}: ${edit.what}`);
     for (const warning of cell.recipe.warnings) print(`  warning  ${warning}`);
   }

@@ -2,9 +2,10 @@ import { resolve } from 'node:path';
 import { knownVersions } from '../catalog/resolve.ts';
 import type { SourceRef } from '../catalog/types.ts';
 import { formatBytes } from '../config/units.ts';
-import { errorText, SourceError } from '../errors.ts';
+import { errorData, errorText, SourceError } from '../errors.ts';
 import { type PlanData, planMatrix } from '../plan/plan.ts';
 import { renderer } from '../report/render.ts';
+import { sourceEvents } from '../report/source-events.ts';
 import { table } from '../report/table.ts';
 import { ensureSource } from '../sources/fetch.ts';
 import { identityOf, Store } from '../sources/store.ts';
@@ -33,25 +34,19 @@ export async function fetchCommand(selectors: string[], options: Options): Promi
   const refs = new Map(cells.flatMap((cell) => cell.recipe.sources.map((ref) => [`${ref.name}@${ref.version}`, ref] as const)));
   const failures: SourceError[] = [];
   for (const ref of refs.values()) {
-    const source = `${ref.name} ${ref.version}`;
     try {
       await ensureSource(ref, {
         store,
         settings,
         cwd: process.cwd(),
         signal,
-        events: {
-          started: (_, origin) => emit({ type: 'source-started', source, origin }),
-          progress: (_, done, total) => emit({ type: 'source-progress', source, done, total }),
-          done: (_, { record, proof }, cached) =>
-            emit({ type: 'source-done', source, sha256: record.sha256, size: record.size, cached, proof, origin: record.origin }),
-          warn: (text) => emit({ type: 'warning', text }),
-        },
+        events: sourceEvents(emit),
       });
     } catch (error) {
       signal.throwIfAborted();
       if (!(error instanceof SourceError)) throw error;
       failures.push(error);
+      emit({ type: 'source-failed', source: `${ref.name} ${ref.version}`, error: errorData(error) });
     }
   }
   for (const error of failures) process.stderr.write(`pvgrub: ${errorText(error)}\n`);
@@ -74,8 +69,8 @@ export async function listCommand(options: Options): Promise<void> {
   else
     print(
       table(
-        ['source', 'version', 'size>', 'proved by', 'SHA-256', 'from'],
-        rows.map((row) => [row.name, row.version, formatBytes(row.size), row.proof, row.sha256, row.origin]),
+        ['source', 'version', 'file', 'size>', 'proved by', 'SHA-256', 'from'],
+        rows.map((row) => [row.name, row.version, row.file, formatBytes(row.size), row.proof, row.sha256, row.origin]),
       ),
     );
 }

@@ -66,14 +66,14 @@ async function inspectImage(
 export async function ensureBase(engine: Engine, options: BaseOptions): Promise<Base> {
   const { wanted, suite, say } = options;
   if (wanted !== 'auto' && wanted !== 'mmdebstrap') {
-    const there =
-      (await inspectImage(engine, wanted)) ??
-      ((await pull(engine, wanted, options)) === undefined ? await inspectImage(engine, wanted) : undefined);
+    let there = await inspectImage(engine, wanted);
+    if (!there && !options.offline && (await pull(engine, wanted, options)) === undefined) there = await inspectImage(engine, wanted);
     if (!there)
       throw new EngineError('BASE_UNAVAILABLE', `the base image ${wanted} is not on the engine and cannot be pulled`, {
         hint: 'docker load it, or use --base auto',
       });
-    return { reference: wanted, how: `given by the user: ${wanted} ${there.digests[0] ?? there.id}` };
+    // Its name may be of an inner place; what it is, is its digest.
+    return { reference: wanted, how: `given by the user: ${there.digests[0]?.replace(/^.*@/, '') ?? there.id}` };
   }
   const made = `pvgrub-forge-base:${suite}`;
   const earlier = await inspectImage(engine, made);
@@ -148,7 +148,7 @@ async function makeBase(engine: Engine, tag: string, { suite, debianMirror, sign
   // An abort rejects it while the import is still awaited.
   closed.catch(() => {});
   try {
-    // The label tells later runs and `clean` that this image is ours.
+    // The label tells later runs how this image was made.
     const changes = [`LABEL ${LABEL}="made with mmdebstrap ${suite}"`];
     // Without a name at first: an engine imports nothing at all, or half a tar, with no complaint, and what bears the
     // name is taken as it is by every later run.

@@ -42,7 +42,13 @@ export async function ensureBuildImage(engine: Engine, options: BuildImageOption
   const dockerfile = await buildDockerfile();
   const wanted = `${settings.image.base}/${settings.image.suite}`;
   const tag = tagOf(dockerfile, wanted);
-  const image = (await existing(engine, tag)) ?? (await build(engine, dockerfile, tag, options));
+  const there = await existing(engine, tag);
+  if (!there && settings.offline) {
+    throw new EngineError('BASE_UNAVAILABLE', `the engine has no build image (${tag}), and --offline forbids making one`, {
+      hint: 'make it once with a network, or carry it over with docker save and docker load (docs/offline.md)',
+    });
+  }
+  const image = there ?? (await build(engine, dockerfile, tag, options));
   const packages = await readPackages(engine, image.id, options.labels, options.signal);
   const manifest: Manifest = { dockerfile: sha256(dockerfile), packages, base: image.base };
   await rememberManifest(wanted, manifest);

@@ -146,7 +146,7 @@ export function demandImage(inspection: Inspection, cell: { loader: Loader; arch
     throw new OutputError('INSPECT_FAILED', `the image of ${cell.id} is not what it should be: ${faults.join('; ')}`, {
       expected: `${cell.loader} for ${cell.arch}`,
       got: inspection.summary,
-      hint: 'the build log beside the failed image tells what was linked',
+      hint: 'build with --debug to keep the log: it tells what was linked',
     });
   }
 }

@@ -24,6 +24,7 @@ export function ttyRenderer(out: Terminal, now: () => number = Date.now): Listen
   const cells = new Map<string, Running>();
   const sources = new Map<string, string>();
   let drawn = 0;
+  let last = 0;
   let timer: NodeJS.Timeout | undefined;
   const colour = (format: Parameters<typeof styleText>[0], text: string) => styleText(format, text, { stream: out as never });
 
@@ -44,6 +45,7 @@ export function ttyRenderer(out: Terminal, now: () => number = Date.now): Listen
     const lines = live();
     out.write(`${erase()}${above}${lines.map((line) => `${line}\n`).join('')}`);
     drawn = lines.length;
+    last = now();
   };
 
   return (event: Event) => {
@@ -55,6 +57,7 @@ export function ttyRenderer(out: Terminal, now: () => number = Date.now): Listen
         event.source,
         event.total === undefined ? formatBytes(event.done) : `${formatBytes(event.done)} of ${formatBytes(event.total)}`,
       );
+      if (now() - last >= 200) draw();
       return;
     }
     if (event.type === 'source-done' || event.type === 'source-failed') sources.delete(event.source);

@@ -1,10 +1,10 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFile } from 'node:fs/promises';
+import { readFile, symlink } from 'node:fs/promises';
 import { createInterface } from 'node:readline/promises';
 import type { Engine } from '../engine/engine.ts';
 import { findEngine } from '../engine/find/find.ts';
-import { EngineError, UsageError } from '../errors.ts';
+import { EngineError, InterruptedError, UsageError } from '../errors.ts';
 import { ifThere } from '../util/files.ts';
 import { missingTools, which } from './host-tools.ts';
 import { startPrivateEngine } from './private-engine.ts';
@@ -16,6 +16,9 @@ export interface SetupOptions {
   allowed: boolean;
   /** Do not ask. */
   yes: boolean;
+  /** Install nothing, because that needs a network; what is there may be started. */
+  offline?: boolean;
+  signal?: AbortSignal | undefined;
   say: (text: string) => void;
 }
 
@@ -41,15 +44,37 @@ export async function readyEngine(options: SetupOptions): Promise<ReadyEngine> {
     const engine = await findEngine(wanted);
     // Someone else's run may have started our private engine: count as a user of it, so that it stays.
     if (engine.foundBy === 'our private engine' && root) return await startPrivateEngine(say, allowed);
-    if (allowed && root && debian) await installTools(options);
+    // The tools are only for some origins: without them the work goes on.
+    if (allowed && root && debian) await installTools(options).catch(orWarn(say));
     return { engine, release: async () => {} };
   } catch (error) {
     if (!(error instanceof EngineError) || error.code !== 'ENGINE_NOT_FOUND' || !own || !allowed || !root) throw error;
     missing = error;
   }
-  if (!(await which('dockerd')) && !debian) throw missing;
-  await installTools(options, (await which('dockerd')) ? [] : ['docker.io']);
+  const installed = await which('dockerd');
+  if (!installed && (!debian || options.offline)) throw missing;
+  if (installed) await installTools(options).catch(orWarn(say));
+  else await installTools(options, ['docker.io']);
+  options.signal?.throwIfAborted();
   return startPrivateEngine(say);
+}
+
+/** Passes on an interruption; tells anything else and goes on. */
+function orWarn(say: (text: string) => void): (error: unknown) => void {
+  return (error) => {
+    if (error instanceof InterruptedError) throw error;
+    say(`going on without: ${(error as Error).message}`);
+  };
+}
+
+/**
+ * Keep the services of Docker's packages from starting, now and at the next boot: links to /dev/null, as
+ * `systemctl mask` makes them (systemd.unit(5)). Ours is a private daemon. Where there is a unit already, nothing is done.
+ */
+async function maskServices(): Promise<void> {
+  for (const unit of ['docker.service', 'docker.socket', 'containerd.service']) {
+    await symlink('/dev/null', `/etc/systemd/system/${unit}`).catch(() => {});
+  }
 }
 
 /** Install what is missing of the host tools, and further packages, from Debian. */
@@ -57,30 +82,36 @@ async function installTools(options: SetupOptions, further: string[] = []): Prom
   const tools = (await missingTools()).map((tool) => tool.package as string);
   const packages = [...further, ...tools];
   if (packages.length === 0) return;
+  if (options.offline) throw new UsageError('SETUP_FORBIDDEN', `not installed, because of --offline: ${packages.join(' ')}`);
+  const masked =
+    further.length > 0 ? "; Docker's own services stay off (systemctl unmask docker.service docker.socket containerd.service)" : '';
   await consent(
     options,
-    `install from Debian's packages: ${packages.join(' ')} (apt-get remove ${packages.join(' ')} takes them off again)`,
+    `install from Debian's packages: ${packages.join(' ')} (apt-get autoremove ${packages.join(' ')} takes them off again${masked})`,
   );
-  await apt(['update', '-q']);
-  await apt(['install', '-y', '-q', '--no-install-recommends', ...packages]);
+  if (further.length > 0) await maskServices();
+  await apt(['update', '-q'], options.signal);
+  await apt(['install', '-y', '-q', '--no-install-recommends', ...packages], options.signal);
 }
 
 /** Say what comes; on a terminal, outside CI and without --yes, ask. */
-async function consent({ yes, say }: SetupOptions, what: string): Promise<void> {
+async function consent({ yes, say, signal }: SetupOptions, what: string): Promise<void> {
   say(`set-up will ${what}`);
   if (yes || process.env['CI'] || !process.stdin.isTTY || !process.stderr.isTTY) return;
   const line = createInterface({ input: process.stdin, output: process.stderr });
-  const answer = await line.question('Go on? [Y/n] ').finally(() => line.close());
+  const answer = await line
+    .question('Go on? [Y/n] ', signal ? { signal } : {})
+    .catch(() => {
+      // Ctrl-C, or the end of input.
+      throw new InterruptedError();
+    })
+    .finally(() => line.close());
   if (/^n/i.test(answer.trim()))
     throw new UsageError('SETUP_FORBIDDEN', 'set-up was declined', { hint: 'install it by hand, or name another engine with --engine' });
 }
 
-async function apt(args: string[]): Promise<void> {
-  const child = spawn('apt-get', args, {
-    stdio: ['ignore', 'pipe', 'pipe'],
-    // A package's service must not start: ours is a private daemon.
-    env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' },
-  });
+async function apt(args: string[], signal?: AbortSignal): Promise<void> {
+  const child = spawn('apt-get', args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } });
   let said = '';
   for (const stream of [child.stdout, child.stderr]) {
     stream.on('data', (chunk: Buffer) => {
@@ -88,6 +119,7 @@ async function apt(args: string[]): Promise<void> {
     });
   }
   const [code] = (await once(child, 'close')) as [number | null];
+  if (signal?.aborted) throw new InterruptedError();
   if (code !== 0)
     throw new UsageError('SETUP_FAILED', `apt-get ${args[0]} failed`, {
       got: said.trim().split('\n').slice(-5).join('\n'),

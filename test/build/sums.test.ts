@@ -55,7 +55,7 @@ describe('SHA256SUMS', () => {
     const output = tempFolder();
     for (const place of ['pvgrub2/2.14/x86_64', 'pv-grub/4.17.5/x86_64', 'pv-grub/4.17.5/x86_32', 'pv-grub/4.2.5/x86_64'])
       result(output, place, place);
-    expect(await writeSums(output)).toBe(4);
+    expect(await writeSums(output)).toEqual({ images: 4, damaged: [] });
     expect(check(output)).toMatchObject({ status: 0, stderr: '' });
     const names = readFileSync(join(output, 'SHA256SUMS'), 'utf8')
       .trimEnd()
@@ -69,14 +69,14 @@ describe('SHA256SUMS', () => {
     ]);
   });
 
-  test('is read anew from the images each time: what is gone is left out, what changed has its new sum', async () => {
+  test('is read anew from the images each time: what is gone or has changed is left out, and what has changed is named', async () => {
     const output = tempFolder();
-    for (const arch of ['x86_64', 'x86_32']) result(output, `pvgrub2/2.14/${arch}`, arch);
+    for (const arch of ['x86_64', 'x86_32', 'x86_32_pvh']) result(output, `pvgrub2/2.14/${arch}`, arch);
     await writeSums(output);
     rmSync(join(output, 'pvgrub2/2.14/x86_32'), { recursive: true });
-    writeFileSync(join(output, 'pvgrub2/2.14/x86_64/image.gz'), 'changed');
-    expect(await writeSums(output)).toBe(1);
-    expect(readFileSync(join(output, 'SHA256SUMS'), 'utf8')).toBe(sumLine(sha256('changed'), 'pvgrub2/2.14/x86_64/image.gz'));
+    writeFileSync(join(output, 'pvgrub2/2.14/x86_32_pvh/image.gz'), 'changed');
+    expect(await writeSums(output)).toEqual({ images: 1, damaged: ['pvgrub2/2.14/x86_32_pvh/image.gz'] });
+    expect(readFileSync(join(output, 'SHA256SUMS'), 'utf8')).toBe(sumLine(sha256('x86_64'), 'pvgrub2/2.14/x86_64/image.gz'));
   });
 
   test('leaves out work aside, folders without metadata and metadata without an image', async () => {
@@ -88,12 +88,12 @@ describe('SHA256SUMS', () => {
     rmSync(join(output, 'pvgrub2/2.12/x86_32/image.gz'));
     mkdirSync(join(output, 'failed'));
     writeFileSync(join(output, 'failed/pvgrub2.log'), '');
-    expect(await writeSums(output)).toBe(1);
+    expect(await writeSums(output)).toEqual({ images: 1, damaged: [] });
   });
 
   test('of an output folder without results is empty, and no temporary file stays', async () => {
     const output = join(tempFolder(), 'new');
-    expect(await writeSums(output)).toBe(0);
+    expect(await writeSums(output)).toEqual({ images: 0, damaged: [] });
     expect(readdirSync(output)).toEqual(['SHA256SUMS']);
     expect(readFileSync(join(output, 'SHA256SUMS'), 'utf8')).toBe('');
   });

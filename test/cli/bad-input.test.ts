@@ -20,6 +20,8 @@ describe('bad input ends with exit code 2, an error that says what to try, and n
     [['build', '--jobs', '0'], 'OPTION_INVALID', 'whole number'],
     [['build', '--progress', 'loud', 'pvgrub2-2.14-x86_64'], 'OPTION_INVALID', 'plain'],
     [['build', '--origin', 'xen'], 'OPTION_INVALID', '--origin xen=git:'],
+    [['build', '--trust', 'grubb', 'pvgrub2-2.14-x86_64'], 'OPTION_INVALID', 'grub2'],
+    [['build', '--origin', 'xn=dir:.', 'pvgrub2-2.14-x86_64'], 'OPTION_INVALID', 'mini-os'],
     [['inspect', 'no-such-file'], 'FILE_UNREADABLE', 'no-such-file'],
     [['matrix', '--config', 'no-such-config.json'], 'CONFIG_UNREADABLE', 'no-such-config.json'],
   ])('%j', async (args, code, hint) => {

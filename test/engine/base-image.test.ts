@@ -44,7 +44,7 @@ test.each([
 
 test('an image that the user names is taken as it is on the engine, and not pulled', async () => {
   const daemon = await daemonWithout({ 'GET /images/mine:1/json': image({ RepoDigests: ['mine@sha256:2'] }) });
-  expect(await ensure(daemon, { wanted: 'mine:1' })).toEqual({ reference: 'mine:1', how: 'given by the user: mine:1 mine@sha256:2' });
+  expect(await ensure(daemon, { wanted: 'mine:1' })).toEqual({ reference: 'mine:1', how: 'given by the user: sha256:2' });
   expect(daemon.lines()).toEqual(['GET /images/mine:1/json']);
 });
 

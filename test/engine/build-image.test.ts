@@ -10,7 +10,7 @@ import { sha256 } from '../../src/util/hash.ts';
 import { daemonWith, empty, FakeContainer, type FakeDaemon, json, refuse } from '../support/fake-daemon.ts';
 import { thrownBy } from '../support/temp-folder.ts';
 
-const settings = { image: { base: 'my-base:1', suite: 'bookworm' as const }, debianMirror: undefined, offline: true };
+const settings = { image: { base: 'my-base:1', suite: 'bookworm' as const }, debianMirror: undefined, offline: false };
 const PROXIES = ['http_proxy', 'https_proxy', 'no_proxy', 'HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY'];
 const kept = new Map<string, string | undefined>();
 
@@ -67,7 +67,7 @@ test('the build image is built once, and found by the next run', async () => {
   expect(first).toEqual(second);
   expect(first).toMatchObject({
     id: 'sha256:built',
-    manifest: { packages: ['gcc:amd64=12'], base: 'given by the user: my-base:1 sha256:base' },
+    manifest: { packages: ['gcc:amd64=12'], base: 'given by the user: sha256:base' },
   });
 });
 
@@ -164,4 +164,14 @@ test('a remembered manifest that cannot be read does not count', async () => {
   await ensure(await bench());
   rewrite((text) => text.slice(0, 20));
   expect(await lastManifest(settings)).toBeUndefined();
+});
+
+test('offline no build image is made, and the error says how to carry one over', async () => {
+  const one = await bench();
+  const offline = { ...settings, offline: true };
+  const error = await thrownBy(() => ensureBuildImage(one.daemon.engine, { settings: offline, labels: {}, say: () => {} }));
+  expect(error).toMatchObject({ code: 'BASE_UNAVAILABLE', hint: expect.stringContaining('docker save') });
+  expect(builds(one)).toEqual([]);
+  await ensure(one);
+  expect(await ensureBuildImage(one.daemon.engine, { settings: offline, labels: {}, say: () => {} })).toMatchObject({ id: 'sha256:built' });
 });

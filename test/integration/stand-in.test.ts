@@ -152,6 +152,22 @@ describe('a build that goes wrong', () => {
     expect(result.exit).toBe(3);
   });
 
+  test('because an edit is for a source that is not unpacked is not begun', async () => {
+    const cell = changed(one(), ({ edits }) => ({ edits: edits.map((edit) => ({ ...edit, source: 'grub' })) }));
+    const result = await bench.run([cell]);
+    expect(codes(result.failed)).toEqual(['EDIT_MISMATCH']);
+  });
+
+  test("because a package's tarball has another folder at its top says which one it wants", async () => {
+    const cell = changed(one(), ({ sources }) => ({
+      sources: sources.map((ref) => (ref.name === 'zlib' ? { ...ref, top: 'zlib-9' } : ref)),
+    }));
+    const result = await bench.run([cell]);
+    expect(result.failed.map(({ error }) => error)).toEqual([
+      expect.objectContaining({ code: 'SOURCE_ARCHIVE_BROKEN', expected: 'a folder zlib-9 at its top', got: 'zlib-1.2.3' }),
+    ]);
+  });
+
   test('runs past its time limit', async () => {
     const result = await bench.run([also(one(), 'sleep 600')], { limits: { time: '15s' } });
     expect(codes(result.failed)).toEqual(['BUILD_TIMEOUT']);

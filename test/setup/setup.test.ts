@@ -71,11 +71,14 @@ test.runIf(asRoot)('what is to be installed is said before it is done, and a fai
   // No tool is found, so all of them are to be installed.
   setEnv({ PATH: programs.folder });
   const error = await thrownBy(() => ready({}));
-  if (error instanceof UsageError) {
-    expect(said[0]).toMatch(/^set-up will install from Debian's packages: .*mmdebstrap/);
-    expect(said[0]).toContain('apt-get remove');
-    expect(error).toMatchObject({ code: 'SETUP_FAILED', message: 'apt-get update failed', got: 'E: no mirror' });
-    expect(programs.calls()).toEqual(['apt-get update -q']);
+  if (said[0]?.startsWith('set-up will install')) {
+    expect(said[0]).toMatch(/Debian's packages: .*mmdebstrap/);
+    expect(said[0]).toContain('apt-get autoremove');
+    expect(programs.calls().filter((line) => line.startsWith('apt-get'))).toEqual(['apt-get update -q']);
+    // Without an engine of Docker's that is the end; with one that is installed, tools are not worth one.
+    if (error instanceof UsageError)
+      expect(error).toMatchObject({ code: 'SETUP_FAILED', message: 'apt-get update failed', got: 'E: no mirror' });
+    else expect(said).toContain('going on without: apt-get update failed');
   } else {
     // Elsewhere than on Debian nothing is installed.
     expect(programs.calls().filter((line) => line.startsWith('apt-get'))).toEqual([]);

@@ -49,6 +49,17 @@ describe('a source that nothing proves', () => {
     await expect(get(makeRef(), ['dir:files'], [], store)).rejects.toMatchObject({ code: 'SOURCE_UNPINNED' });
   });
 
+  test('is what its origin gives now, not what it gave once', async () => {
+    const store = new Store(join(folder, 'given-anew'));
+    const place = join(folder, 'given');
+    mkdirSync(place);
+    put(place, 'thing-1.0.tar', tar);
+    expect((await get(makeRef(), ['dir:given'], ['thing'], store)).record.sha256).toBe(pins.sha256);
+    const newer = await goodTar('thing-1.0', 'newer\n');
+    put(place, 'thing-1.0.tar', newer);
+    expect((await get(makeRef(), ['dir:given'], ['thing'], store)).record.sha256).toBe(digest('sha256', newer));
+  });
+
   test('keeps its proof where a pin holds, trusted or not', async () => {
     expect((await get(makeRef({ pins }), ['dir:files'], ['thing'])).proof).toBe('sha256');
   });

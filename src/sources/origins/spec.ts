@@ -30,8 +30,7 @@ export async function parseOrigin(text: string, commit: string | undefined, cwd:
     const wanted = hash < 0 ? commit : location.slice(hash + 1);
     if (!wanted) throw invalid('no commit is known for this source: add #COMMIT');
     if (wanted.startsWith('-')) throw invalid('not a commit');
-    const remote = /^[a-z]+:\/\//.test(url) || /^[\w.-]+@[\w.-]+:/.test(url);
-    return { type: 'git', url: remote ? url : resolve(cwd, url), commit: wanted };
+    return { type: 'git', url: isRemoteGit(url) || url.startsWith('file://') ? url : resolve(cwd, url), commit: wanted };
   };
   if (text.startsWith('git+')) return git(text.slice(4));
   if (text.startsWith('git:') && !text.startsWith('git://')) return git(text.slice(4));
@@ -50,15 +49,19 @@ export async function parseOrigin(text: string, commit: string | undefined, cwd:
   throw invalid('no such file or folder');
 }
 
+/** Whether a repository is reached over a network. */
+export function isRemoteGit(url: string): boolean {
+  return /^(https?|git|ssh):\/\//.test(url) || /^[\w.-]+@[\w.-]+:/.test(url);
+}
+
 /** An origin as it may be shown, recorded and published: no user names, passwords, query strings or inner paths. */
 export function publicOrigin(origin: GivenOrigin): string {
   switch (origin.type) {
     case 'tarball':
       return publicUrl(origin.url);
     case 'git':
-      return /^https?:/.test(origin.url)
-        ? `${publicUrl(origin.url)}#${origin.commit}`
-        : `git commit ${origin.commit} from a local repository`;
+      if (/^https?:/.test(origin.url)) return `${publicUrl(origin.url)}#${origin.commit}`;
+      return `git commit ${origin.commit} from ${isRemoteGit(origin.url) ? 'another' : 'a local'} repository`;
     case 'debian':
       return `debian ${origin.suites[0]} source package ${origin.package}, ${origin.file}`;
     case 'dir':
