@@ -3,7 +3,7 @@
 /** Linux gives up a path after so many links (ELOOP). */
 const MOST_LINKS = 40;
 
-/** Whether following a path through the links of an archive climbs above the folder it is unpacked in. */
+/** Whether following a path through the links of an archive climbs above its top folder, which is the one it is unpacked in. */
 function climbsOut(path: string, links: ReadonlyMap<string, string>): boolean {
   const todo = path.split('/').reverse();
   const at: string[] = [];
@@ -11,7 +11,8 @@ function climbsOut(path: string, links: ReadonlyMap<string, string>): boolean {
   for (let part = todo.pop(); part !== undefined; part = todo.pop()) {
     if (part === '' || part === '.') continue;
     if (part === '..') {
-      if (at.pop() === undefined) return true;
+      if (at.length <= 1) return true;
+      at.pop();
       continue;
     }
     at.push(part);

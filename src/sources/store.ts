@@ -40,6 +40,9 @@ export interface NewSource {
   trusted: boolean;
 }
 
+/** What could make a terminal do or show something else: controls, and what changes the direction or is not seen. */
+const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
+
 const CACHEDIR_TAG = 'Signature: 8a477f597d28d172789f06886806bc55\n# This folder can be made again by `pvgrub sources fetch`.\n';
 
 /** The content-addressed store of verified sources: `sha256/ab/<hex>`, and one small record for each. */
@@ -163,7 +166,7 @@ export class Store {
         ...hashes,
         format: facts.format,
         top: facts.top,
-        origin: source.origin,
+        origin: [...source.origin.replace(UNPRINTABLE, '?')].slice(0, 500).join(''),
         ...(source.commitObject === undefined ? {} : { commitObject: Buffer.from(source.commitObject).toString('base64') }),
       };
       await this.demandSame(record, commit);
@@ -230,7 +233,8 @@ export function parseRecord(text: string, where: string): SourceRecord {
       record.size >= 0 &&
       has(record.format, /^(tar|gzip|bzip2|xz)$/) &&
       has(record.top, /^(?!\.{1,2}$)[^/]+$/) &&
-      has(record.origin, /^.*$/) &&
+      has(record.origin, /^.{0,500}$/su) &&
+      record.origin.search(UNPRINTABLE) < 0 &&
       (record.commitObject === undefined || has(record.commitObject, /^[A-Za-z0-9+/]+={0,2}$/));
     if (!right) throw new Error('a member is missing or of the wrong form');
     return record;

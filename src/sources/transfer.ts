@@ -89,8 +89,10 @@ export async function importSources(
   reading.catch(() => {});
   try {
     for await (const entry of parser) {
-      const { name } = entry.header;
+      const { name, type } = entry.header;
       end = entry.offset + 512 + Math.ceil((entry.header.size ?? 0) / 512) * 512;
+      // Only a file's content is sure to come: that of a folder with a size never ends.
+      if (type !== 'file') throw broken(`its entry ${name} is not a file`);
       if (/^records\/[\w@.+-]+\.json$/.test(name) && (entry.header.size ?? 0) < 10 * 2 ** 20) {
         const chunks: Buffer[] = [];
         for await (const chunk of entry) chunks.push(chunk as Buffer);

@@ -15,6 +15,15 @@ const cases: [string, MadeEntry[]][] = [
   ['an absolute name', [{ name: '/tmp/evil', content: 'x' }]],
   ['a symbolic link to an absolute path', [{ name: 't/l', type: 'symlink', linkname: '/etc' }]],
   ['a symbolic link that climbs out', [{ name: 't/l', type: 'symlink', linkname: '../../etc' }]],
+  ['a symbolic link that climbs above the top folder', [{ name: 't/b', type: 'symlink', linkname: '../x' }]],
+  ['a symbolic link that climbs above the top folder and comes back', [{ name: 't/b', type: 'symlink', linkname: '../t/good' }]],
+  [
+    'a link that climbs above the top folder through another link',
+    [
+      { name: 't/a/b/up', type: 'symlink', linkname: '../..' },
+      { name: 't/out', type: 'symlink', linkname: 'a/b/up/../x' },
+    ],
+  ],
   ['a hard link that climbs out', [{ name: 't/l', type: 'link', linkname: '../etc/passwd' }]],
   ['a hard link to an absolute path', [{ name: 't/l', type: 'link', linkname: '/etc/passwd' }]],
   ['a hard link to what the archive does not have', [{ name: 't/l', type: 'link', linkname: 't/missing' }]],
@@ -53,6 +62,17 @@ const cases: [string, MadeEntry[]][] = [
   ['a pax header that makes the file another one for tar', [{ name: 't/a', content: 'x', pax: { 'GNU.sparse.name': 't/other' } }]],
 ];
 
+/** The first header of a tarball with another type and size. */
+function withHeader(tar: Buffer, flag: string, size: number): Buffer {
+  const header = Buffer.from(tar.subarray(0, 512));
+  header.write(`${size.toString(8).padStart(11, '0')} `, 124);
+  header[156] = flag.charCodeAt(0);
+  header.fill(' ', 148, 156);
+  const sum = header.reduce((total, byte) => total + byte, 0);
+  header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148);
+  return header;
+}
+
 describe('refused before anything is unpacked', () => {
   test.each(cases)('%s', async (what, entries) => {
     const bytes = await makeTar([good, ...entries]);
@@ -65,11 +85,7 @@ describe('refused before anything is unpacked', () => {
   test('a global pax header that renames files for tar', async () => {
     // Written by hand: "27 path=t/other\n" with its own length in front, in an entry of type g.
     const record = '16 path=t/other\n';
-    const header = Buffer.from((await makeTar([{ name: 'g', content: record }])).subarray(0, 512));
-    header[156] = 'g'.charCodeAt(0);
-    header.fill(' ', 148, 156);
-    const sum = header.reduce((total, byte) => total + byte, 0);
-    header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148);
+    const header = withHeader(await makeTar([{ name: 'g', content: record }]), 'g', record.length);
     const block = Buffer.alloc(512);
     block.write(record);
     const bytes = Buffer.concat([header, block, await goodTar('t')]);
@@ -77,6 +93,26 @@ describe('refused before anything is unpacked', () => {
     // What the real tar makes of it: not the names that stand in the entries.
     expect(execFileSync('tar', ['-tf', file], { encoding: 'utf8' })).toContain('t/other');
     await expect(checkArchive(file, 'global')).rejects.toMatchObject(unsafe);
+  });
+
+  test.each([
+    ['hard link', '1'],
+    ['symbolic link', '2'],
+  ])('a %s with a size, behind which tar finds other entries than are read here', async (_what, flag) => {
+    const hidden = await makeTar([{ name: 't/hidden', content: 'evil' }]);
+    const size = 1024;
+    const link = withHeader(await makeTar([{ name: 't/l', type: 'symlink', linkname: 't/good' }]), flag, size);
+    const bytes = Buffer.concat([(await makeTar([good])).subarray(0, 1024), link, hidden.subarray(0, 1024), await goodTar('t')]);
+    const file = put(folder, `size-${flag}.tar`, bytes);
+    // For the real tar no content follows the link, so that it takes the hidden file for the next entry.
+    if (flag === '1') expect(execFileSync('tar', ['-tf', file], { encoding: 'utf8' })).toContain('t/hidden');
+    await expect(checkArchive(file, 'size')).rejects.toMatchObject({ ...unsafe, message: expect.stringContaining('with content: t/l') });
+  });
+
+  test('a folder with a size, at which reading would never end', async () => {
+    const top = withHeader(await makeTar([{ name: 't/d/', type: 'directory' }]), '5', 512);
+    const bytes = Buffer.concat([top, Buffer.alloc(512, 'x'), await goodTar('t')]);
+    await expect(checkArchive(put(folder, 'folder-size.tar', bytes), 'size')).rejects.toMatchObject(unsafe);
   });
 
   test('a real tar that GNU tar packed with absolute names', async () => {

@@ -73,6 +73,13 @@ describe('check', () => {
   });
 });
 
+test('a record that the store writes itself can be read again, whatever the origin is', async () => {
+  const store = new Store(join(folder, 'odd-origin'));
+  const file = put(await store.incoming(), 'file', tar);
+  await store.add(file, { ref: makeRef(), origin: `\u001b[2J${'😀'.repeat(600)}`, trusted: true });
+  expect((await store.list()).map(({ origin }) => origin)).toEqual([`?[2J${'😀'.repeat(496)}`]);
+});
+
 describe('find and list', () => {
   test('leave out a record whose bytes are gone', async () => {
     const { store, ref, added } = await storeWith();
@@ -117,6 +124,8 @@ describe('parseRecord', () => {
 
   test('takes a good record', () => {
     expect(parseRecord(JSON.stringify(good), 'x')).toEqual(good);
+    for (const origin of ['', 'größe 😀', 'x'.repeat(500)])
+      expect(parseRecord(JSON.stringify({ ...good, origin }), 'x').origin).toBe(origin);
     expect(parseRecord(JSON.stringify({ ...good, commitObject: 'dHJlZQ==' }), 'x').commitObject).toBe('dHJlZQ==');
   });
 
@@ -144,6 +153,10 @@ describe('parseRecord', () => {
     ['a top that is a path', { ...good, top: '../x' }],
     ['no top', { ...good, top: undefined }],
     ['an origin that is no text', { ...good, origin: { a: 1 } }],
+    ['an origin that clears the screen', { ...good, origin: '\u001b[2Jhere' }],
+    ['an origin of two lines', { ...good, origin: 'here\nand there' }],
+    ['an origin that is read backwards', { ...good, origin: 'here\u202e' }],
+    ['an endless origin', { ...good, origin: 'x'.repeat(501) }],
     ['a commit object that is no text', { ...good, commitObject: 5 }],
   ])('refuses %s', (_what, value) => {
     const text = value === '{' ? '{' : JSON.stringify(value);

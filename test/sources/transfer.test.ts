@@ -59,6 +59,16 @@ async function withRecord(name: string, change: (record: Record<string, unknown>
   ]);
 }
 
+/** An entry that says of itself that it is a folder of five bytes. */
+async function folderWithSize(name: string): Promise<Buffer> {
+  const bytes = await makeTar([{ name, content: 'hello' }]);
+  bytes.write('5', 156);
+  // One type more than that of a file by five, in the octal sum of the header.
+  const sum = Number.parseInt(bytes.toString('latin1', 148, 154), 8) + 5;
+  bytes.write(sum.toString(8).padStart(6, '0'), 148);
+  return bytes;
+}
+
 describe('export and import', () => {
   test('give an empty store the same records and bytes, each proved by its own pin', async () => {
     const { result, records, left } = await take(readFileSync(archive), ['unpinned']);
@@ -200,6 +210,8 @@ describe('import refuses', () => {
     ['a record without bytes', () => makeTar([{ name: 'records/a.json', content: JSON.stringify(knownRecord) }]), 'SOURCE_ARCHIVE_BROKEN'],
     ['a record that is a path', () => withRecord('thing', (record) => Object.assign(record, { name: '../x' })), 'STORE_CORRUPT'],
     ['a record that is no JSON', () => makeTar([{ name: 'records/a.json', content: '{' }]), 'STORE_CORRUPT'],
+    ['a record that is a link', () => makeTar([{ name: 'records/a.json', type: 'symlink', linkname: 'x' }]), 'SOURCE_ARCHIVE_BROKEN'],
+    ['a folder with a size, whose content never ends', () => folderWithSize('records/a.json'), 'SOURCE_ARCHIVE_BROKEN'],
     ['an entry outside', () => makeTar([{ name: 'records/../../x.json', content: '{}' }]), 'SOURCE_ARCHIVE_BROKEN'],
   ])('%s', async (_what, bytes, code) => {
     const { result, records, left } = await take(await bytes());

@@ -25,7 +25,11 @@ describe('unsafeEntry', () => {
         if (unsafeEntry({ name, type, linkname }) !== undefined) return;
         expect(name).not.toBe('');
         expect(inside(name)).toBe(true);
-        if (type === 'symlink') expect(inside(posix.resolve(posix.dirname(posix.resolve('/place/of/tree', name)), linkname))).toBe(true);
+        if (type === 'symlink') {
+          // Where the link is once the top folder's name is taken off.
+          const below = posix.normalize(name).split('/').slice(1).join('/');
+          expect(inside(posix.resolve('/place/of/tree', posix.dirname(below), linkname))).toBe(true);
+        }
         if (type === 'link') expect(inside(linkname)).toBe(true);
         expect(['file', 'contiguous-file', 'directory', 'symlink', 'link']).toContain(type);
       }),
@@ -42,7 +46,7 @@ describe('unsafeEntry', () => {
         expect(unsafeEntry({ name, type: 'file' })).toBeUndefined();
         expect(unsafeEntry({ name: `./${name}/`, type: 'directory' })).toBeUndefined();
         expect(unsafeEntry({ name, type: 'link', linkname: target.join('/') })).toBeUndefined();
-        const linkname = [...Array<string>(up % path.length).fill('..'), ...target].join('/');
+        const linkname = [...Array<string>(up % Math.max(1, path.length - 1)).fill('..'), ...target].join('/');
         expect(unsafeEntry({ name, type: 'symlink', linkname })).toBeUndefined();
       }),
     );
@@ -58,6 +62,11 @@ describe('unsafeEntry', () => {
     ['a\0b', 'file', undefined, 'without a proper name'],
     ['a/l', 'symlink', '/etc/passwd', 'leaves the tree'],
     ['a/l', 'symlink', '../../x', 'leaves the tree'],
+    ['a/l', 'symlink', '../x', 'leaves the tree'],
+    ['a/l', 'symlink', '../a/x', 'leaves the tree'],
+    ['./a/l', 'symlink', '../x', 'leaves the tree'],
+    ['a/b/l', 'symlink', '../../x', 'leaves the tree'],
+    ['a/l', 'link', 'a/../a/x', 'leaves the tree'],
     ['a/l', 'symlink', 'b/../../../x', 'leaves the tree'],
     ['a/.', 'symlink', '..', 'leaves the tree'],
     ['.', 'symlink', 'a', 'without a proper name'],
@@ -71,5 +80,18 @@ describe('unsafeEntry', () => {
     ['a/n', null, undefined, 'a/n is a special file'],
   ])('refuses %j as %s to %j', (name, type, linkname, why) => {
     expect(unsafeEntry({ name, type, linkname })).toContain(why);
+  });
+
+  test.each(['directory', 'symlink', 'link', 'fifo', 'character-device', 'block-device'])('refuses a %s with content', (type) => {
+    expect(unsafeEntry({ name: 'a/b', type, linkname: 'a/c', size: 1 })).toContain('with content');
+    if (type !== 'link') return;
+    expect(unsafeEntry({ name: 'a/b', type, linkname: 'a/c', size: 0 })).toBeUndefined();
+    expect(unsafeEntry({ name: 'a/b', type: 'file', size: 1 })).toBeUndefined();
+  });
+
+  test('lets links climb as far as the top folder, but no farther', () => {
+    expect(unsafeEntry({ name: 'top/a/b', type: 'symlink', linkname: '../c' })).toBeUndefined();
+    expect(unsafeEntry({ name: 'top/a/b', type: 'symlink', linkname: '..' })).toBeUndefined();
+    expect(unsafeEntry({ name: 'top/b', type: 'symlink', linkname: '..' })).toContain('leaves the tree');
   });
 });

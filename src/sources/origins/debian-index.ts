@@ -7,18 +7,7 @@ export interface IndexedFile {
   name: string;
 }
 
-/** The stanzas of a deb822 text as field maps; a folded field keeps its lines, joined with newlines. */
-export function* stanzas(text: string): Generator<Map<string, string>> {
-  let start = 0;
-  while (start < text.length) {
-    let end = text.indexOf('\n\n', start);
-    if (end < 0) end = text.length;
-    const fields = parseStanza(text.slice(start, end));
-    if (fields.size > 0) yield fields;
-    start = end + 2;
-  }
-}
-
+/** The fields of one stanza; a folded field keeps its lines, joined with newlines. */
 function parseStanza(text: string): Map<string, string> {
   const fields = new Map<string, string>();
   let last: string | undefined;
@@ -44,6 +33,8 @@ export function indexedFiles(field: string | undefined): IndexedFile[] {
 }
 
 export interface ReleaseIndex {
+  /** Such as `unstable`, where the codename is `sid`; a suite can be asked for by either. */
+  suite: string;
   codename: string;
   files: Map<string, IndexedFile>;
   byHash: boolean;
@@ -56,6 +47,7 @@ export function parseRelease(text: string): ReleaseIndex {
   const fields = parseStanza(text);
   const until = fields.get('Valid-Until');
   return {
+    suite: fields.get('Suite') ?? '',
     codename: fields.get('Codename') ?? '',
     files: new Map(indexedFiles(fields.get('SHA256')).map((file) => [file.name, file])),
     byHash: fields.get('Acquire-By-Hash') === 'yes',

@@ -1,12 +1,12 @@
-import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { DebianFile } from '../../catalog/types.ts';
-import { SourceError } from '../../errors.ts';
-import { besides, ifThere } from '../../util/files.ts';
+import { isDiskFull, SourceError } from '../../errors.ts';
+import { besides, ifThere, writeFileAtomic } from '../../util/files.ts';
 import { sha256, sha256File } from '../../util/hash.ts';
 import { run } from '../../util/process.ts';
 import { findSourceFile, parseRelease } from './debian-index.ts';
-import { type DownloadOptions, download } from './download.ts';
+import { type DownloadOptions, download, publicUrl } from './download.ts';
 
 const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
 
@@ -56,8 +56,8 @@ async function fetchText(url: string, context: DebianContext): Promise<Buffer> {
 async function verifiedRelease(bytes: Buffer, context: DebianContext, where: string): Promise<string> {
   const keyring = context.keyring ?? KEYRING;
   const file = besides(join(context.cache, 'InRelease'));
-  await writeFile(file, bytes);
   try {
+    await writeFile(file, bytes);
     const answer = await run('gpgv', ['--status-fd', '2', '--keyring', keyring, '--output', '-', file]).catch((error: Error) => {
       throw new SourceError('DEBIAN_UNVERIFIED', `gpgv cannot be run: ${error.message}`, {
         hint: 'apt-get install gpgv debian-archive-keyring',
@@ -83,27 +83,33 @@ async function verifiedRelease(bytes: Buffer, context: DebianContext, where: str
 /** A Sources index, unpacked and checked; kept in the cache by its checksum. */
 async function sourcesIndex(mirror: string, suite: string, context: DebianContext): Promise<string> {
   const base = `${mirror}/dists/${suite}`;
-  const release = parseRelease(await verifiedRelease(await fetchText(`${base}/InRelease`, context), context, base));
+  const shown = publicUrl(base);
+  const release = parseRelease(await verifiedRelease(await fetchText(`${base}/InRelease`, context), context, shown));
+  // The signature is as good for every other suite of the archive: also for an older one, put in the place of this.
+  if (release.suite !== suite && release.codename !== suite)
+    throw new SourceError('DEBIAN_UNVERIFIED', `${shown}/InRelease is that of another suite`, {
+      expected: `suite ${suite}`,
+      got: `suite ${release.suite || '(none)'}, codename ${release.codename || '(none)'}`,
+      hint: 'use another mirror',
+    });
   if (release.validUntil !== undefined && release.validUntil < context.now) {
-    const text = `${base}/InRelease expired on ${new Date(release.validUntil).toISOString().slice(0, 10)}`;
+    const text = `${shown}/InRelease expired on ${new Date(release.validUntil).toISOString().slice(0, 10)}`;
     if (!context.pinned) throw new SourceError('DEBIAN_UNVERIFIED', text, { hint: 'use a mirror that is up to date' });
     context.warn(`${text}; the file is proved by our own pin all the same`);
   }
   const name = 'main/source/Sources.xz';
   const entry = release.files.get(name);
-  if (!entry) throw new SourceError('DEBIAN_UNVERIFIED', `${base} lists no ${name}`);
+  if (!entry) throw new SourceError('DEBIAN_UNVERIFIED', `${shown} lists no ${name}`);
   const cached = join(context.cache, `${entry.sha256}.xz`);
   if (!(await ifThere(stat(cached))) || (await sha256File(cached)) !== entry.sha256) {
     const url = release.byHash ? `${base}/main/source/by-hash/SHA256/${entry.sha256}` : `${base}/${name}`;
     const bytes = await fetchText(url, context);
     if (sha256(bytes) !== entry.sha256)
-      throw new SourceError('DEBIAN_UNVERIFIED', `${url} is not what InRelease says`, {
+      throw new SourceError('DEBIAN_UNVERIFIED', `${publicUrl(url)} is not what InRelease says`, {
         expected: `sha256 ${entry.sha256}`,
         got: `sha256 ${sha256(bytes)}`,
       });
-    const aside = besides(cached);
-    await writeFile(aside, bytes);
-    await rename(aside, cached);
+    await writeFileAtomic(cached, bytes);
   }
   const answer = await run('xz', ['-dc', cached]).catch((error: Error) => {
     throw new SourceError('DEBIAN_UNVERIFIED', `xz cannot be run: ${error.message}`, { hint: 'apt-get install xz-utils' });
@@ -117,7 +123,8 @@ async function sourcesIndex(mirror: string, suite: string, context: DebianContex
  * index, and the pool file by the SHA-256 that stands there.
  *
  * @returns the suite and package version that the file was found under
- * @throws SourceError SOURCE_UNAVAILABLE with what each mirror and suite answered; SOURCE_MISMATCH, DEBIAN_UNVERIFIED
+ * @throws SourceError SOURCE_UNAVAILABLE with what each mirror and suite answered; SOURCE_MISMATCH or DEBIAN_UNVERIFIED
+ *   with the same where a checksum or signature of one of them failed; STORE_DISK_FULL
  */
 export async function debianFile(origin: DebianFile, file: string, context: DebianContext): Promise<{ suite: string; version: string }> {
   if (context.mirrors.length === 0) {
@@ -144,6 +151,11 @@ export async function debianFile(origin: DebianFile, file: string, context: Debi
           got: `sha256 ${got}`,
         });
       } catch (error) {
+        if (isDiskFull(error))
+          throw new SourceError('STORE_DISK_FULL', `no room left for Debian's indices in ${context.cache}`, {
+            hint: 'make room there, or set XDG_CACHE_HOME to another folder',
+            cause: error,
+          });
         if (!(error instanceof SourceError) || error.code === 'STORE_DISK_FULL' || error.code === 'SOURCE_TOO_LARGE') throw error;
         if (error.code === 'DEBIAN_UNVERIFIED' || error.code === 'SOURCE_MISMATCH') unverified = error;
         answers.push(`${suite}: ${error.message}`);
@@ -151,5 +163,14 @@ export async function debianFile(origin: DebianFile, file: string, context: Debi
     }
   }
   if (unverified && answers.length === 1) throw unverified;
+  if (unverified) {
+    const { code, expected, got, hint } = unverified;
+    throw new SourceError(code, answers.join('; '), {
+      ...(expected === undefined ? {} : { expected }),
+      ...(got === undefined ? {} : { got }),
+      ...(hint === undefined ? {} : { hint }),
+      cause: unverified,
+    });
+  }
   throw new SourceError('SOURCE_UNAVAILABLE', answers.join('; '));
 }

@@ -42,7 +42,9 @@ class Transient extends Error {}
 
 /**
  * Download a URL into a file. A file that is there already is taken as the beginning of it and resumed with a
- * Range request; where the server does not resume, or its file changed, it starts anew.
+ * Range request; where the server does not resume, resumes at another place, or has a file now that is shorter than the
+ * beginning, it starts anew. No validator is kept (no If-Range): where the server's file changed and is at least as
+ * long, the result is put together from both. The caller's pin refuses that; without a pin only a damaged archive is seen.
  *
  * @param file the partial file; it stays when the transfer fails, so that the next run resumes it
  * @throws SourceError DOWNLOAD_FAILED (with the HTTP status or the network's error), SOURCE_TOO_LARGE, STORE_DISK_FULL

@@ -14,7 +14,10 @@ import { timeOfCommit } from '../git-tree.ts';
 const ENV: NodeJS.ProcessEnv = {
   ...process.env,
   GIT_TERMINAL_PROMPT: '0',
-  GIT_ALLOW_PROTOCOL: 'https:http:git:ssh:file',
+  // A repository's own configuration may name a remote for objects that it lacks, and a command to reach it: no such
+  // fetch. Older gits do not know the first, all know the second; `none` is no protocol.
+  GIT_NO_LAZY_FETCH: '1',
+  GIT_ALLOW_PROTOCOL: 'none',
   GIT_CONFIG_NOSYSTEM: '1',
   // The commit's own objects, whatever `git replace` put in their place.
   GIT_NO_REPLACE_OBJECTS: '1',
@@ -32,7 +35,8 @@ const ENV: NodeJS.ProcessEnv = {
   GIT_SHALLOW_FILE: undefined,
   GIT_GRAFT_FILE: undefined,
 };
-// Only objects are read and no hook is run, so another owner's repository does no harm.
+const FETCH_ENV: NodeJS.ProcessEnv = { ...ENV, GIT_ALLOW_PROTOCOL: 'https:http:git:ssh:file' };
+// Only objects are read, no hook is run and nothing is fetched into it, so another owner's repository does no harm.
 const SAFE = ['-c', 'safe.directory=*', '-c', 'fetch.fsckObjects=false', '-c', 'gc.auto=0'];
 
 async function git(
@@ -41,7 +45,10 @@ async function git(
   signal?: AbortSignal,
 ): Promise<{ code: number | null; stdout: Buffer; stderr: string }> {
   try {
-    return await run('git', [...SAFE, '-C', repository, ...args], { env: ENV, ...(signal ? { signal } : {}) });
+    return await run('git', [...SAFE, '-C', repository, ...args], {
+      env: args[0] === 'fetch' ? FETCH_ENV : ENV,
+      ...(signal ? { signal } : {}),
+    });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
       throw new SourceError('SOURCE_UNAVAILABLE', 'git is not installed, and this origin is a git repository', {
@@ -77,6 +84,25 @@ async function localRepository(url: string, commit: string, cache: string, signa
     throw new SourceError('SOURCE_UNAVAILABLE', `${url}: no such repository`, { hint: 'give a path or an https, ssh or git URL' });
   }
   const repository = join(cache, `${sha256(url).slice(0, 16)}.git`);
+  return oneByOne(repository, () => fetchInto(repository, url, commit, signal));
+}
+
+const underWay = new Map<string, Promise<unknown>>();
+
+/** Do a piece of work once all earlier ones with this key have ended, well or not: git's locks make the later one fail. */
+function oneByOne<T>(key: string, work: () => Promise<T>): Promise<T> {
+  const result = (underWay.get(key) ?? Promise.resolve()).then(work);
+  const ended = result
+    .catch(() => {})
+    .then(() => {
+      if (underWay.get(key) === ended) underWay.delete(key);
+    });
+  underWay.set(key, ended);
+  return result;
+}
+
+/** Have the commit in the cached copy of a remote repository. */
+async function fetchInto(repository: string, url: string, commit: string, signal?: AbortSignal): Promise<string> {
   await mkdir(repository, { recursive: true });
   await git(repository, ['init', '--quiet', '--bare', '.'], signal);
   if ((await git(repository, ['cat-file', '-e', `${commit}^{commit}`], signal)).code === 0) return repository;

@@ -1,41 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { findSourceFile, indexedFiles, parseRelease, stanzas } from '../../../src/sources/origins/debian-index.ts';
+import { findSourceFile, indexedFiles, parseRelease } from '../../../src/sources/origins/debian-index.ts';
 
 const hex = fc.array(fc.constantFrom(...'0123456789abcdef'), { minLength: 64, maxLength: 64 }).map((digits) => digits.join(''));
 const file = fc.record({ sha256: hex, size: fc.nat(), name: fc.stringMatching(/^[a-z0-9][a-z0-9._~+-]{0,10}$/) });
-const word = fc.stringMatching(/^[A-Za-z][A-Za-z0-9-]{0,8}$/);
-/** The text of a field: lines that are not empty and have no white space at their ends. */
-const line = fc.stringMatching(/^[!-~]([ -~]{0,12}[!-~])?$/);
-const stanza = fc.dictionary(word, fc.array(line, { minLength: 1, maxLength: 4 }), { minKeys: 1, maxKeys: 5, noNullPrototype: true });
-
-/** Write fields as Debian does: further lines begin with a space. */
-function write(fields: Record<string, string[]>): string {
-  return Object.entries(fields)
-    .map(([name, lines]) => `${name}: ${lines.join('\n ')}\n`)
-    .join('');
-}
-
-describe('stanzas', () => {
-  test('reads what was written, in order, however many empty lines are between', () => {
-    fc.assert(
-      fc.property(fc.array(stanza, { maxLength: 5 }), fc.integer({ min: 1, max: 3 }), (all, gap) => {
-        const text = all.map(write).join('\n'.repeat(gap));
-        const read = [...stanzas(text)].map((fields) => Object.fromEntries([...fields].map(([name, value]) => [name, value.split('\n')])));
-        expect(read).toEqual(all);
-      }),
-    );
-  });
-
-  test('gives nothing for an empty text and ends for any text', () => {
-    expect([...stanzas('')]).toEqual([]);
-    fc.assert(
-      fc.property(fc.string({ unit: fc.constantFrom('\n', ' ', ':', 'a', '\t', '\r', '-') }), (text) => {
-        for (const fields of stanzas(text)) expect(fields.size).toBeGreaterThan(0);
-      }),
-    );
-  });
-});
 
 describe('indexedFiles', () => {
   test('reads the lines of a checksum field', () => {
@@ -58,11 +26,11 @@ describe('indexedFiles', () => {
 
 describe('parseRelease', () => {
   const sum = 'c'.repeat(64);
-  test('reads codename, files, by-hash and the day it expires', () => {
+  test('reads suite, codename, files, by-hash and the day it expires', () => {
     const release = parseRelease(
-      `Codename: sid\nValid-Until: Thu, 02 Jan 2020 03:04:05 UTC\nAcquire-By-Hash: yes\nMD5Sum:\n ${'a'.repeat(32)} 1 x\nSHA256:\n ${sum} 7 main/source/Sources.xz\n`,
+      `Suite: unstable\nCodename: sid\nValid-Until: Thu, 02 Jan 2020 03:04:05 UTC\nAcquire-By-Hash: yes\nMD5Sum:\n ${'a'.repeat(32)} 1 x\nSHA256:\n ${sum} 7 main/source/Sources.xz\n`,
     );
-    expect(release).toMatchObject({ codename: 'sid', byHash: true, validUntil: Date.parse('2020-01-02T03:04:05Z') });
+    expect(release).toMatchObject({ suite: 'unstable', codename: 'sid', byHash: true, validUntil: Date.parse('2020-01-02T03:04:05Z') });
     expect([...release.files]).toEqual([['main/source/Sources.xz', { sha256: sum, size: 7, name: 'main/source/Sources.xz' }]]);
   });
 

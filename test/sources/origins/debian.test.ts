@@ -1,4 +1,5 @@
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { type DebianContext, debianFile, debianMirrors } from '../../../src/sources/origins/debian.ts';
@@ -42,6 +43,14 @@ describe.skipIf(!gpgThere)(`a file of a Debian source package${why}`, async () =
     return { result, file, warnings, server, url: server.url, context, mirror, cached };
   }
   const good = (mirror: Mirror) => addSuite(mirror, 'stable', key, [other, xen]);
+  /** A suite that calls itself something else. */
+  const rename = (mirror: Mirror, asked: string, suite: string, codename: string) => {
+    addSuite(mirror, asked, key, [xen]);
+    change(mirror, /InRelease/, (bytes) => {
+      const [, text = ''] = /\n\n([\s\S]*)-----BEGIN PGP SIGNATURE/.exec(bytes.toString()) ?? [];
+      return Buffer.from(key.clearsign(text.replace(/^Codename: .*$/m, `Suite: ${suite}\nCodename: ${codename}`)));
+    });
+  };
   const change = (mirror: Mirror, path: RegExp, edit: (bytes: Buffer) => Uint8Array) => {
     for (const [name, content] of mirror) if (path.test(name)) mirror.set(name, edit(Buffer.from(content)));
   };
@@ -183,6 +192,82 @@ describe.skipIf(!gpgThere)(`a file of a Debian source package${why}`, async () =
     const context = { ...lying.context, mirrors: [lying.url, server.url] };
     expect(await debianFile(origin, file, context)).toEqual({ suite: 'stable', version: '4.17.5-1' });
     expect(readFileSync(file).equals(xen.bytes)).toBe(true);
+  });
+
+  test.each([
+    ['sid', 'unstable', 'sid'],
+    ['testing', 'testing', 'forky'],
+    ['forky', 'testing', 'forky'],
+  ])('in %s may be asked for by suite or codename', async (asked, suite, codename) => {
+    const { result } = await ask((mirror) => rename(mirror, asked, suite, codename), { suites: [asked] });
+    expect(result).toEqual({ suite: asked, version: '4.17.5-1' });
+  });
+
+  test('is refused where the mirror answers with the signed index of another suite', async () => {
+    const { result, file, server } = await ask((mirror) => rename(mirror, 'sid', 'oldstable', 'bookworm'), { suites: ['sid'] });
+    expect(result).toMatchObject({ code: 'DEBIAN_UNVERIFIED', expected: 'suite sid', got: 'suite oldstable, codename bookworm' });
+    expect(existsSync(file)).toBe(false);
+    expect(server.requests).toHaveLength(1);
+  });
+
+  test('that failed its check somewhere says so, whatever the other suites answered', async () => {
+    const { result, url } = await ask((mirror) => addSuite(mirror, 'stable', stranger, [xen]), { suites: ['gone', 'stable', 'lost'] });
+    expect(result).toMatchObject({ code: 'DEBIAN_UNVERIFIED', hint: expect.stringContaining('debian-archive-keyring') });
+    for (const part of [`gone: ${url}`, 'InRelease is not signed', `lost: ${url}`]) expect(result.message).toContain(part);
+  });
+
+  test('from a mirror with a password does not tell that in an error or a warning', async () => {
+    const secret = async (make: (mirror: Mirror) => void, more: Partial<DebianContext> = {}) => {
+      const { context, url, file, warnings } = await ask(make, more);
+      const mirrors = [url.replace('//', '//user:secret@')];
+      const result = await debianFile(origin, `${file}-secret`, { ...context, mirrors }).catch((error) => error);
+      return { result, text: [result.message, result.hint, result.expected, result.got, ...warnings].join('\n') };
+    };
+    const expired = (mirror: Mirror) => addSuite(mirror, 'stable', key, [xen], { validUntil: new Date(0) });
+    const cases = [
+      await secret((mirror) => addSuite(mirror, 'stable', stranger, [xen])),
+      await secret((mirror) => rename(mirror, 'stable', 'other', 'other')),
+      await secret(expired),
+      await secret((mirror) => {
+        good(mirror);
+        change(mirror, /by-hash/, () => Buffer.from('other'));
+      }),
+      await secret((mirror) => mirror.set('/dists/stable/InRelease', Buffer.from(key.clearsign('Codename: stable\n')))),
+    ];
+    for (const { result, text } of cases) {
+      expect([text, result.code]).toEqual([expect.stringContaining('/dists/stable'), 'DEBIAN_UNVERIFIED']);
+      expect(text).not.toMatch(/secret|user/);
+    }
+    const taken = await secret(expired, { pinned: true });
+    expect([taken.result.suite, taken.text]).toEqual(['stable', expect.stringContaining('expired on 1970-01-01')]);
+    expect(taken.text).not.toMatch(/secret|user/);
+  });
+
+  test('says that the disk is full where an index cannot be kept, and leaves nothing half', async (test) => {
+    const small = join(folder, 'small');
+    mkdirSync(small);
+    try {
+      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'none', small], { stdio: 'pipe' });
+    } catch {
+      return test.skip('no right to mount a file system here');
+    }
+    try {
+      let asked = 0;
+      const { context } = await ask(good);
+      // The keyring is asked for the second time just before InRelease is written: then the disk becomes full.
+      const filling = Object.defineProperty({ ...context, cache: small }, 'keyring', {
+        enumerable: true,
+        get: () => {
+          if (++asked === 2) expect(() => writeFileSync(join(small, 'other'), Buffer.alloc(100_000))).toThrow('ENOSPC');
+          return key.keyring;
+        },
+      });
+      const error = await debianFile(origin, join(folder, 'small-file'), filling).catch((reason) => reason);
+      expect(error).toMatchObject({ code: 'STORE_DISK_FULL', exit: 3, message: expect.stringContaining(small) });
+      expect(readdirSync(small)).toEqual(['other']);
+    } finally {
+      execFileSync('umount', [small]);
+    }
   });
 
   test('without any mirror is unavailable, with what to set', async () => {

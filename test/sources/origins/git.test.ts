@@ -1,8 +1,9 @@
-import { execFileSync } from 'node:child_process';
-import { chownSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawn } from 'node:child_process';
+import { chownSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, test } from 'vitest';
 import { checkArchive } from '../../../src/sources/archive-check.ts';
 import { objectId } from '../../../src/sources/git-tree.ts';
 import { gitTarball, isRepository } from '../../../src/sources/origins/git.ts';
@@ -150,6 +151,58 @@ describe('what cannot be had', () => {
     const blob = other.git('rev-parse', `${id}:more`);
     execFileSync('rm', [join(other.path, '.git/objects', blob.slice(0, 2), blob.slice(2))]);
     await expect(tarball(other.path, id)).rejects.toMatchObject({ ...missing, message: 'git has no content for more' });
+  });
+});
+
+describe('a hostile repository on this machine', () => {
+  test.each([
+    ['blob', 'more', 'git'],
+    ['tree', 'sub', 'git'],
+    ['blob', 'more', 'file'],
+  ])('with a missing %s (%s) and a command to fetch it by %s runs nothing', async (_type, path, way) => {
+    const other = makeRepo(join(folder, `hostile-${count++}`));
+    const id = other.commit({ file: 'text', more: 'other', 'sub/file': 'below' });
+    const object = other.git('rev-parse', `${id}:${path}`);
+    execFileSync('rm', [join(other.path, '.git/objects', object.slice(0, 2), object.slice(2))]);
+    const marker = join(folder, `marker-${count++}`);
+    const command = `touch '${marker}'; false`;
+    other.git('config', 'core.repositoryFormatVersion', '1');
+    other.git('config', 'extensions.partialClone', 'origin');
+    other.git('config', 'remote.origin.url', way === 'file' ? repo.path : 'ssh://host.invalid/repo');
+    other.git('config', 'remote.origin.promisor', 'true');
+    other.git('config', 'remote.origin.uploadpack', command);
+    other.git('config', 'core.sshCommand', command);
+    other.git('config', 'protocol.allow', 'always');
+    // Git alone falls into it; ours must not.
+    expect(() => other.git('cat-file', '-p', object)).toThrow();
+    expect(existsSync(marker)).toBe(true);
+    rmSync(marker);
+    const error = await tarball(other.path, id).catch((reason) => reason);
+    expect(error).toMatchObject({ code: 'SOURCE_UNAVAILABLE', exit: 3 });
+    expect(existsSync(marker)).toBe(false);
+  });
+});
+
+describe('a remote repository', () => {
+  test('is fetched from many times at once, for one commit and for others', async () => {
+    const other = makeRepo(join(folder, 'served'));
+    const ids = ['one', 'two', 'three', 'four', 'five'].map((text) => other.commit({ [text]: text, same: text }));
+    // Git's own server, one process for each connection, on a port that the system chooses.
+    const server = createServer((socket) => {
+      const args = ['daemon', '--inetd', '--export-all', `--base-path=${folder}`];
+      const child = spawn('git', ['-c', 'safe.directory=*', ...args], { stdio: ['pipe', 'pipe', 'ignore'] });
+      socket.on('error', () => {}).pipe(child.stdin.on('error', () => {}));
+      child.stdout.pipe(socket);
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    afterAll(() => void server.close());
+    const url = `git://127.0.0.1:${(server.address() as AddressInfo).port}/served`;
+    const made = await Promise.all([...ids, ...ids].map((id) => tarball(url, id)));
+    expect(made.map((one) => one.commit)).toEqual([...ids, ...ids]);
+    for (const one of made) expect((await checkArchive(one.file, 'x')).tree).toBe(other.git('rev-parse', `${one.commit}^{tree}`));
+    // One that fails does not keep the next from its turn.
+    const [bad, good] = await Promise.allSettled([tarball(url, 'a'.repeat(40)), tarball(url, ids[0] ?? '')]);
+    expect([bad.status, good.status]).toEqual(['rejected', 'fulfilled']);
   });
 });
 
