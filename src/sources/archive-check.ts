@@ -41,6 +41,8 @@ export function unsafeEntry(entry: Entry): string | undefined {
   if (name.startsWith('/')) return `an absolute name: ${name}`;
   if (name.split('/').includes('..')) return `a name with "..": ${name}`;
   if (type !== 'directory' && posix.normalize(`${name}/`) === './') return 'an entry without a proper name';
+  // A file to tar-stream, a folder to tar.
+  if (type !== 'directory' && name.endsWith('/')) return `a ${type ?? 'special file'} with the name of a folder: ${name}`;
   // tar would unpack another file, under another name, than the one that is read here.
   if (Object.keys(entry.pax ?? {}).some((key) => key.startsWith('GNU.sparse.'))) return `a sparse file: ${name}`;
   // tar and tar-stream do not agree on whether bytes follow such a header, and so on where the next one is.

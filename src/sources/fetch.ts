@@ -5,6 +5,7 @@ import { cacheFolder, type Settings } from '../config/settings.ts';
 import { isDiskFull, SourceError } from '../errors.ts';
 import { besides, ifThere } from '../util/files.ts';
 import { sha256 } from '../util/hash.ts';
+import { claim } from './claim.ts';
 import { debianFile, debianMirrors } from './origins/debian.ts';
 import { download } from './origins/download.ts';
 import { gitTarball } from './origins/git.ts';
@@ -140,25 +141,33 @@ async function fromOrigin(ref: SourceRef, origin: GivenOrigin, trusted: boolean,
   let label = publicOrigin(origin);
   let commitObject: Uint8Array | undefined;
   let file = aside;
+  let giveBack: (() => Promise<void>) | undefined;
+  // A stable name, so that a cut download goes on in the next run; where another run is at it, a name of our own.
+  const partial = async (name: string): Promise<string> => {
+    const path = join(incoming, name);
+    giveBack = await claim(path);
+    return giveBack ? path : aside;
+  };
   try {
     await receive();
+    return await store.add(file, { ref, origin: label, commitObject, trusted });
   } catch (error) {
     // A cut download stays, to be resumed; nothing else does, nor what can never be whole here.
     const { code } = error as { code?: unknown };
     if (file === aside || code === 'SOURCE_TOO_LARGE' || code === 'STORE_DISK_FULL') await rm(file, { force: true });
     throw error;
+  } finally {
+    await giveBack?.();
   }
-  return store.add(file, { ref, origin: label, commitObject, trusted });
 
   async function receive(): Promise<void> {
     switch (origin.type) {
       case 'tarball':
-        // A stable name, so that a cut download goes on in the next run.
-        file = join(incoming, `${sha256(origin.url).slice(0, 16)}-${ref.file}`);
+        file = await partial(`${sha256(origin.url).slice(0, 16)}-${ref.file}`);
         await download(origin.url, file, transfer);
         break;
       case 'debian': {
-        file = join(incoming, `debian-${origin.file}`);
+        file = await partial(`debian-${origin.file}`);
         const pinned = ref.pins.sha256 !== undefined || ref.pins.sha512 !== undefined;
         const found = await debianFile(origin, file, {
           ...transfer,

@@ -1,6 +1,6 @@
 import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Pins, SourceRef } from '../catalog/types.ts';
+import type { SourceRef } from '../catalog/types.ts';
 import { isDiskFull, SourceError } from '../errors.ts';
 import { ifThere, writeFileAtomic } from '../util/files.ts';
 import { hashFile } from '../util/hash.ts';
@@ -66,6 +66,7 @@ export class Store {
         await writeFile(join(this.folder, 'CACHEDIR.TAG'), CACHEDIR_TAG);
       }
       await mkdir(folder, { recursive: true });
+      await sweepParts(folder);
     } catch (error) {
       throw this.full(error);
     }
@@ -245,4 +246,15 @@ export function parseRecord(text: string, where: string): SourceRecord {
   }
 }
 
-export type { Pins };
+/** A day: no run takes longer over one file. */
+const OLD_MS = 24 * 60 * 60_000;
+
+/** Remove what killed runs left half-made. Cut downloads, which the next run resumes, have other names. */
+async function sweepParts(folder: string): Promise<void> {
+  for (const name of await readdir(folder)) {
+    if (!/^\..*\.part$/.test(name)) continue;
+    const path = join(folder, name);
+    const there = await ifThere(stat(path));
+    if (there && Date.now() - there.mtimeMs > OLD_MS) await rm(path, { force: true });
+  }
+}
