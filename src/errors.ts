@@ -18,8 +18,10 @@ export const EXIT = {
   interrupted: 130,
 } as const;
 
+/** One of the exit codes. */
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 
+/** What an error may say beside its message. */
 export interface ErrorDetail {
   /** What was demanded, where there is such a thing. */
   expected?: string;
@@ -60,6 +62,7 @@ export type UsageCode =
   | 'FILE_UNREADABLE'
   | 'SETUP_FORBIDDEN'
   | 'SETUP_FAILED';
+/** The command line, the configuration or the set-up is wrong: exit code 2. */
 export class UsageError extends ForgeError {
   readonly exit = EXIT.usage;
   declare readonly code: UsageCode;
@@ -82,6 +85,7 @@ export type SourceCode =
   | 'EDIT_MISMATCH'
   | 'DOWNLOAD_FAILED'
   | 'DEBIAN_UNVERIFIED';
+/** A source cannot be had, is not what it should be, or an edit does not fit it: exit code 3. */
 export class SourceError extends ForgeError {
   readonly exit = EXIT.source;
   declare readonly code: SourceCode;
@@ -92,6 +96,7 @@ export class SourceError extends ForgeError {
 
 /** Codes of {@link EngineError}: there is no engine, or it failed us. */
 export type EngineCode = 'ENGINE_NOT_FOUND' | 'ENGINE_LOST' | 'ENGINE_REFUSED' | 'IMAGE_BUILD_FAILED' | 'BASE_UNAVAILABLE';
+/** There is no engine or build image, or it was lost: exit code 4. */
 export class EngineError extends ForgeError {
   readonly exit = EXIT.engine;
   declare readonly code: EngineCode;
@@ -102,6 +107,7 @@ export class EngineError extends ForgeError {
 
 /** Codes of {@link BuildError}: one cell's build failed. */
 export type BuildCode = 'BUILD_FAILED' | 'BUILD_TIMEOUT' | 'BUILD_OUT_OF_MEMORY' | 'BUILD_DISK_FULL' | 'OUTPUT_DISK_FULL';
+/** A cell's build failed: exit code 1. */
 export class BuildError extends ForgeError {
   readonly exit = EXIT.someFailed;
   declare readonly code: BuildCode;
@@ -112,6 +118,7 @@ export class BuildError extends ForgeError {
 
 /** Codes of {@link OutputError}: something was built, but it is not what it should be. */
 export type OutputCode = 'OUTPUT_MISSING' | 'INSPECT_FAILED';
+/** What was built is missing or is not a loader of its cell: exit code 5. */
 export class OutputError extends ForgeError {
   readonly exit = EXIT.output;
   declare readonly code: OutputCode;

@@ -17,6 +17,7 @@ import type { StoredSource } from '../sources/store.ts';
 import { BuildLog } from './log.ts';
 import { buildEnvironment, buildScript, type Tarball, unpackScript } from './scripts.ts';
 
+/** What building one cell needs of its run. */
 export interface CellContext {
   engine: Engine;
   image: Pick<BuildImage, 'id'>;

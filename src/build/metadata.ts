@@ -29,6 +29,7 @@ export interface Metadata {
   build: { engine: string; cores: number; started: string; seconds: number };
 }
 
+/** Everything that the metadata is put together from. */
 export interface MetadataInput {
   cell: Cell;
   inputHash: string;

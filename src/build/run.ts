@@ -21,6 +21,7 @@ import { journal } from './journal.ts';
 import { type Metadata, metadataOf } from './metadata.ts';
 import { RunSources } from './run-sources.ts';
 
+/** What a run needs of its surroundings. */
 export interface RunContext {
   engine: Engine;
   settings: Settings;
@@ -33,6 +34,7 @@ export interface RunContext {
   debug: boolean;
 }
 
+/** What became of the cells of a run. */
 export interface RunResult {
   exit: ExitCode;
   done: Metadata[];

@@ -1,10 +1,13 @@
 #!/usr/bin/env node
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { Command, CommanderError, Option } from 'commander';
+import { productRoot } from '../catalog/load.ts';
 import { EXIT, errorText, exitCode, ForgeError } from '../errors.ts';
 
 /** The command line: parse, and load what a command needs only when it runs. */
 
-const VERSION = '0.1.0';
+const VERSION = (JSON.parse(readFileSync(join(productRoot, 'package.json'), 'utf8')) as { version: string }).version;
 
 /** Gather a repeated option. */
 const several = (value: string, before: string[] = []) => [...before, value];

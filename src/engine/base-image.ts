@@ -18,6 +18,7 @@ export interface Base {
   how: string;
 }
 
+/** What choosing a base image needs. */
 export interface BaseOptions {
   /** "auto", "mmdebstrap", or an image reference. */
   wanted: string;

@@ -20,6 +20,7 @@ export interface BuildImage {
 const LABEL = 'pvgrub-forge.dockerfile';
 const BASE_LABEL = 'pvgrub-forge.built-on';
 
+/** What making sure of the build image needs. */
 export interface BuildImageOptions {
   settings: Pick<Settings, 'image' | 'debianMirror' | 'offline'>;
   labels: Record<string, string>;

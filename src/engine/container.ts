@@ -6,6 +6,7 @@ import { EngineError } from '../errors.ts';
 import { Demux, type OutputChunk } from './demux.ts';
 import { type Engine, engineError, statusOf } from './engine.ts';
 
+/** What differs between containers; all else is fixed. */
 export interface ContainerSpec {
   image: string;
   command: string[];

@@ -7,12 +7,14 @@ export interface Section {
   size: number;
 }
 
+/** One ELF note. */
 export interface Note {
   name: string;
   type: number;
   desc: Uint8Array;
 }
 
+/** The header and tables of an ELF file. */
 export interface Elf {
   bits: 32 | 64;
   machine: 'x86' | 'x86_64' | `machine ${number}`;

@@ -1,7 +1,9 @@
 import type { SourceRef } from '../catalog/types.ts';
 import type { VersionRange } from '../catalog/version.ts';
 
+/** What boots the guest: GRUB 0.97 from Xen, or GRUB 2. */
 export type Loader = 'pv-grub' | 'pvgrub2';
+/** The width of an image, in Xen's own words. */
 export type Arch = 'x86_64' | 'x86_32' | 'x86_32_pvh';
 
 /** One counted substitution: `find` is literal text and must stand exactly `count` times in `file`. */
@@ -56,6 +58,7 @@ export interface Step {
   run: string;
 }
 
+/** A file that a build leaves. */
 export interface RecipeOutput {
   /** Path below the cell's `out` folder. */
   file: string;

@@ -16,4 +16,5 @@ export type Event =
   | { type: 'cell-failed'; cell: string; error: ErrorData; exit: number; ms: number; log: string | undefined }
   | { type: 'run-finished'; run: string; ms: number; done: number; cached: number; failed: number; exit: number };
 
+/** Whoever is told events. */
 export type Listener = (event: Event) => void;

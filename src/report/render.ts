@@ -4,7 +4,9 @@ import { jsonRenderer } from './json.ts';
 import { plainRenderer } from './plain.ts';
 import { ttyRenderer } from './tty.ts';
 
+/** The kinds of display. */
 export const PROGRESS = ['auto', 'tty', 'plain', 'json', 'quiet'] as const;
+/** One kind of display. */
 export type Progress = (typeof PROGRESS)[number];
 
 /**

@@ -9,6 +9,7 @@ import { ifThere } from '../util/files.ts';
 import { missingTools, which } from './host-tools.ts';
 import { startPrivateEngine } from './private-engine.ts';
 
+/** What set-up may do, and how it speaks. */
 export interface SetupOptions {
   /** "auto", "private" or an endpoint. */
   wanted: string;

@@ -11,6 +11,7 @@ import { SourceError } from '../errors.ts';
 import { unsafeLinks } from './archive-links.ts';
 import { type TreeFile, treeId } from './git-tree.ts';
 
+/** How a tarball is compressed. */
 export type Format = 'tar' | 'gzip' | 'bzip2' | 'xz';
 
 /** The compression of a tarball by its first bytes (RFC 1952, bzip2, xz file format 1.1); anything else counts as plain. */
@@ -72,6 +73,7 @@ function unsafeGlobals(parser: Extract): string | undefined {
   return key === undefined ? undefined : `a global header that sets the ${key} of every entry`;
 }
 
+/** What a tarball turned out to be. */
 export interface ArchiveFacts {
   format: Format;
   /** The single folder at the top. */

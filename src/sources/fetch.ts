@@ -13,6 +13,7 @@ import { describeOrigin, type GivenOrigin, isRemoteGit, parseOrigin, publicOrigi
 import { isTrusted } from './pins.ts';
 import type { Store, StoredSource } from './store.ts';
 
+/** What fetching tells while it goes on. */
 export interface FetchEvents {
   started?: (source: SourceRef, origin: string) => void;
   progress?: (source: SourceRef, done: number, total: number | undefined) => void;
@@ -20,6 +21,7 @@ export interface FetchEvents {
   warn?: (text: string) => void;
 }
 
+/** What fetching needs of its surroundings. */
 export interface FetchContext {
   store: Store;
   settings: Pick<Settings, 'origins' | 'trust' | 'offline' | 'mirrors' | 'debianMirror' | 'limits'>;

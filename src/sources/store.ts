@@ -32,6 +32,7 @@ export interface StoredSource {
   proof: 'sha256' | 'sha512' | 'commit' | undefined;
 }
 
+/** What is said of a tarball that is to be taken in. */
 export interface NewSource {
   ref: Pick<SourceRef, 'name' | 'version' | 'file' | 'pins'>;
   origin: string;
@@ -133,6 +134,7 @@ export class Store {
     });
   }
 
+  /** Take a source out of the store; one that is not there is fine. */
   async remove(record: SourceRecord): Promise<void> {
     await rm(join(this.folder, 'records', `${record.name}@${record.version}`, `${record.sha256}.json`), { force: true });
     await rm(this.path(record.sha256), { force: true });

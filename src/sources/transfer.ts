@@ -55,6 +55,7 @@ export async function exportSources(records: readonly SourceRecord[], store: Sto
   }
 }
 
+/** What became of the sources of an archive. */
 export interface Imported {
   added: StoredSource[];
   /** Sources that nothing proves and nobody trusts, or that the catalog does not know. */

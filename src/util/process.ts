@@ -1,12 +1,14 @@
 import { spawn } from 'node:child_process';
 import type { Readable } from 'node:stream';
 
+/** How a program ended, and what it printed. */
 export interface RunResult {
   code: number | null;
   stdout: Buffer;
   stderr: string;
 }
 
+/** Input, environment, folder and abort signal of a program. */
 export interface RunOptions {
   input?: Readable | Uint8Array;
   env?: NodeJS.ProcessEnv;

@@ -32,6 +32,7 @@ export function indexedFiles(field: string | undefined): IndexedFile[] {
   });
 }
 
+/** What a Release file says. */
 export interface ReleaseIndex {
   /** Such as `unstable`, where the codename is `sid`; a suite can be asked for by either. */
   suite: string;
@@ -55,6 +56,7 @@ export function parseRelease(text: string): ReleaseIndex {
   };
 }
 
+/** A file of a source package, and where it is. */
 export interface SourcePackageFile extends IndexedFile {
   version: string;
   /** Folder below the mirror's base. */

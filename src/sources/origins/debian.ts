@@ -10,6 +10,7 @@ import { type DownloadOptions, download, publicUrl } from './download.ts';
 
 const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
 
+/** What fetching from Debian's archive needs. */
 export interface DebianContext extends DownloadOptions {
   /** Folder for indices; they are kept by their checksum. */
   cache: string;

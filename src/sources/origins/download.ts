@@ -7,6 +7,7 @@ import { type Dispatcher, EnvHttpProxyAgent, interceptors, request } from 'undic
 import { isDiskFull, SourceError } from '../../errors.ts';
 import { ifThere } from '../../util/files.ts';
 
+/** Limits of a download, and how it is told of. */
 export interface DownloadOptions {
   /** Bytes after which the download is given up. */
   limit: number;

@@ -114,6 +114,7 @@ async function fetchInto(repository: string, url: string, commit: string, signal
   return repository;
 }
 
+/** What a tarball was made from. */
 export interface GitTarball {
   /** The full commit id. */
   commit: string;
