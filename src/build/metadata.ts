@@ -1,9 +1,10 @@
 import type { Manifest } from '../engine/manifest.ts';
 import { manifestDigest } from '../engine/manifest.ts';
 import type { Inspection } from '../inspect/inspect.ts';
+import type { Unpinned } from '../plan/input-hash.ts';
 import type { Cell } from '../plan/plan.ts';
 import { editDigest } from '../recipes/edits.ts';
-import type { StoredSource } from '../sources/store.ts';
+import { identityOf, type StoredSource } from '../sources/store.ts';
 
 /** What `metadata.json` beside an image says; docs/metadata.md explains each member. */
 export interface Metadata {
@@ -29,13 +30,16 @@ export interface Metadata {
   build: { engine: string; cores: number; started: string; seconds: number };
 }
 
+/** Those of a cell's sources that nothing proves: SHA-256 by name, as the input hash wants them. */
+export function unpinnedOf(sources: ReadonlyMap<string, StoredSource>): Unpinned {
+  return Object.fromEntries([...sources].flatMap(([name, { record, proof }]) => (proof === undefined ? [[name, record.sha256]] : [])));
+}
+
 /** Everything that the metadata is put together from. */
 export interface MetadataInput {
   cell: Cell;
   inputHash: string;
-  unpinned: readonly string[];
   sources: ReadonlyMap<string, StoredSource>;
-  commits: ReadonlyMap<string, string | undefined>;
   manifest: Manifest;
   inspection: Inspection;
   image: { file: string; size: number; sha256: string };
@@ -48,7 +52,7 @@ export function metadataOf(input: MetadataInput): Metadata {
   const { cell, manifest, inspection } = input;
   const { recipe } = cell;
   const sources = [...input.sources.values()].map(({ record, proof }) => {
-    const commit = input.commits.get(record.name);
+    const { commit } = identityOf(record);
     return {
       name: record.name,
       version: record.version,
@@ -59,7 +63,8 @@ export function metadataOf(input: MetadataInput): Metadata {
       ...(commit ? { commit } : {}),
     };
   });
-  const unpinned = input.unpinned.length > 0 ? [`built with sources that nothing proves: ${input.unpinned.join(', ')}`] : [];
+  const unpinned = Object.keys(unpinnedOf(input.sources));
+  const warnings = unpinned.length > 0 ? [`built with sources that nothing proves: ${unpinned.join(', ')}`] : [];
   return {
     schema: 1,
     id: cell.id,
@@ -69,14 +74,14 @@ export function metadataOf(input: MetadataInput): Metadata {
     inputHash: input.inputHash,
     image: input.image,
     ...(input.debug ? { debug: input.debug } : {}),
-    unpinned: [...input.unpinned],
+    unpinned,
     sources,
     edits: recipe.edits.map((edit) => ({ id: edit.id, digest: editDigest(edit), what: edit.what })),
     buildImage: { digest: manifestDigest(manifest), dockerfile: manifest.dockerfile, base: manifest.base, packages: manifest.packages },
     environment: recipe.env,
     commands: recipe.steps.map((step) => step.run),
     reads: recipe.reads,
-    warnings: [...unpinned, ...recipe.warnings],
+    warnings: [...warnings, ...recipe.warnings],
     inspection: { summary: inspection.summary, elf: inspection.elf, xen: inspection.xen },
     build: input.build,
   };

@@ -11,14 +11,14 @@ import { demandImage, inspectImage } from '../inspect/inspect.ts';
 import { inputHash } from '../plan/input-hash.ts';
 import type { Cell } from '../plan/plan.ts';
 import type { Listener } from '../report/events.ts';
-import { identityOf, type StoredSource } from '../sources/store.ts';
+import type { StoredSource } from '../sources/store.ts';
 import { writeFileAtomic } from '../util/files.ts';
 import { hashFile } from '../util/hash.ts';
 import { outputError, place, stagingFolder, sweepWork, writeSums } from './artifacts.ts';
 import { Budget } from './budget.ts';
 import { buildCell } from './cell.ts';
 import { journal } from './journal.ts';
-import { type Metadata, metadataOf } from './metadata.ts';
+import { type Metadata, metadataOf, unpinnedOf } from './metadata.ts';
 import { RunSources } from './run-sources.ts';
 
 /** What a run needs of its surroundings. */
@@ -193,13 +193,10 @@ async function buildAndPlace(
     const inspection = inspectImage(await readFile(join(staging, file)));
     demandImage(inspection, cell);
     const debug = output('debug');
-    const unpinned = [...sources].filter(([, source]) => source.proof === undefined);
     const metadata = metadataOf({
       cell,
-      inputHash: inputHash(cell.recipe, image.digest, Object.fromEntries(unpinned.map(([name, { record }]) => [name, record.sha256]))),
-      unpinned: unpinned.map(([name]) => name),
+      inputHash: inputHash(cell.recipe, image.digest, unpinnedOf(sources)),
       sources,
-      commits: new Map([...sources].map(([name, { record }]) => [name, identityOf(record).commit])),
       manifest: image.manifest,
       inspection,
       image: { file, size: inspection.size, sha256: inspection.sha256 },

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { codeRoot, loadCatalog, productRoot } from '../catalog/load.ts';
 import { loadConfig } from '../config/load.ts';
-import { type Overrides, type Settings, settle } from '../config/settings.ts';
+import { type Overrides, positiveInteger, type Settings, settle } from '../config/settings.ts';
 import { UsageError } from '../errors.ts';
 import { type Cell, chooseCells, type PlanData, planMatrix } from '../plan/plan.ts';
 import { loadEdits } from '../recipes/edits.ts';
@@ -18,13 +18,6 @@ export interface CommonOptions {
   origin?: string[];
   trust?: string[];
   base?: string;
-}
-
-/** A number given on the command line. */
-function count(text: string | undefined, option: string): number | undefined {
-  if (text === undefined) return undefined;
-  if (!/^[1-9]\d{0,5}$/.test(text)) throw new UsageError('OPTION_INVALID', `${option} ${text}`, { expected: 'a whole number from 1' });
-  return Number(text);
 }
 
 /** The product's own data: catalog, edits, first configuration. PVGRUB_DATA names another folder that has them. */
@@ -50,7 +43,7 @@ export async function settingsOf(options: CommonOptions): Promise<Settings> {
     output: options.out,
     store: options.store,
     engine: options.engine,
-    jobs: count(options.jobs, '--jobs'),
+    jobs: options.jobs === undefined ? undefined : positiveInteger(options.jobs, '--jobs'),
     offline: options.offline,
     origins: options.origin,
     trust: options.trust,
@@ -74,13 +67,13 @@ export async function planned(
   selectors: readonly string[],
   options: CommonOptions,
   fallback: 'default' | 'all',
-): Promise<{ settings: Settings; cells: Cell[]; data: PlanData }> {
+): Promise<{ settings: Settings; cells: Cell[] }> {
   const settings = await settingsOf(options);
   const data = planData();
   knownNames(data, [...Object.keys(settings.origins), ...settings.trust]);
   const matrix = planMatrix(settings, data);
   const cells = chooseCells(matrix, selectors, fallback === 'default' ? settings.default : [], data.catalog);
-  return { settings, cells, data };
+  return { settings, cells };
 }
 
 /** Print to stdout. */

@@ -59,7 +59,11 @@ export function stateFolder(env: NodeJS.ProcessEnv = process.env): string {
   return join(xdg(env['XDG_STATE_HOME']) ?? join(env['HOME'] || '/root', '.local/state'), 'pvgrub-forge');
 }
 
-function positiveInteger(text: string, what: string): number {
+/**
+ * A number that a flag or a variable gives.
+ * @throws UsageError OPTION_INVALID for anything but a whole number from 1
+ */
+export function positiveInteger(text: string, what: string): number {
   if (!/^[1-9]\d{0,5}$/.test(text)) throw new UsageError('OPTION_INVALID', `${what} is "${text}"`, { expected: 'a whole number from 1' });
   return Number(text);
 }

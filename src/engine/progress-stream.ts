@@ -8,7 +8,6 @@ export interface ProgressMessage {
   id?: string;
   error?: string;
   errorDetail?: { message?: string; code?: number };
-  aux?: { ID?: string };
 }
 
 /** Lines of a byte stream, UTF-8; a character cut between two chunks is whole again, a last line needs no newline. */

@@ -1,5 +1,4 @@
 import { spawn } from 'node:child_process';
-import type { Readable } from 'node:stream';
 
 /** How a program ended, and what it printed. */
 export interface RunResult {
@@ -8,12 +7,10 @@ export interface RunResult {
   stderr: string;
 }
 
-/** Input, environment, folder and abort signal of a program. */
+/** Environment and abort signal of a program. */
 export interface RunOptions {
-  input?: Readable | Uint8Array;
   env?: NodeJS.ProcessEnv;
   signal?: AbortSignal;
-  cwd?: string;
 }
 
 /**
@@ -23,9 +20,8 @@ export interface RunOptions {
 export function run(command: string, args: readonly string[], options: RunOptions = {}): Promise<RunResult> {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, {
-      stdio: ['pipe', 'pipe', 'pipe'],
+      stdio: ['ignore', 'pipe', 'pipe'],
       env: options.env ?? process.env,
-      ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
       ...(options.signal === undefined ? {} : { signal: options.signal }),
     });
     const out: Buffer[] = [];
@@ -34,10 +30,5 @@ export function run(command: string, args: readonly string[], options: RunOption
     child.stderr.on('data', (chunk: Buffer) => err.push(chunk));
     child.on('error', reject);
     child.on('close', (code) => resolve({ code, stdout: Buffer.concat(out), stderr: Buffer.concat(err).toString('utf8') }));
-    // A program that ends before it has read all its input closes the pipe: its exit code tells, not EPIPE.
-    child.stdin.on('error', () => {});
-    if (options.input === undefined) child.stdin.end();
-    else if (options.input instanceof Uint8Array) child.stdin.end(options.input);
-    else options.input.on('error', (error) => child.stdin.destroy(error)).pipe(child.stdin);
   });
 }

@@ -3,6 +3,7 @@ import { type MetadataInput, metadataOf } from '../../src/build/metadata.ts';
 import { inspectImage } from '../../src/inspect/inspect.ts';
 import { planMatrix } from '../../src/plan/plan.ts';
 import { editDigest } from '../../src/recipes/edits.ts';
+import { objectId } from '../../src/sources/git-tree.ts';
 import type { StoredSource } from '../../src/sources/store.ts';
 import { notesImage } from '../support/images.ts';
 import { realPlanData } from '../support/plan-data.ts';
@@ -32,9 +33,7 @@ const inspection = inspectImage(image);
 const input: MetadataInput = {
   cell,
   inputHash: 'hash',
-  unpinned: [],
   sources: new Map([['grub2', stored]]),
-  commits: new Map(),
   manifest: { dockerfile: 'd', packages: ['gcc:amd64=1'], base: 'debian' },
   inspection,
   image: { file: 'grub-x86_64-xen.bin', size: inspection.size, sha256: inspection.sha256 },
@@ -67,7 +66,7 @@ test('metadata of an older release carries its warning', () => {
 });
 
 test('a source that nothing proves is named, and stands first among the warnings', () => {
-  const metadata = metadataOf({ ...input, unpinned: ['grub2'], sources: new Map([['grub2', { ...stored, proof: undefined }]]) });
+  const metadata = metadataOf({ ...input, sources: new Map([['grub2', { ...stored, proof: undefined }]]) });
   expect(metadata.unpinned).toEqual(['grub2']);
   expect(metadata.sources[0]?.proof).toBeNull();
   expect(metadata.warnings[0]).toContain('grub2');
@@ -75,8 +74,10 @@ test('a source that nothing proves is named, and stands first among the warnings
 });
 
 test('a source made from git tells its commit, others have no such member', () => {
-  expect(metadataOf({ ...input, commits: new Map([['grub2', 'c0ffee']]) }).sources[0]).toMatchObject({ commit: 'c0ffee' });
-  expect(metadataOf({ ...input, commits: new Map([['grub2', undefined]]) }).sources[0]).not.toHaveProperty('commit');
+  const commit = Buffer.from('tree 0\n\nwords\n');
+  const made = { ...stored, record: { ...stored.record, commitObject: commit.toString('base64') } };
+  expect(metadataOf({ ...input, sources: new Map([['grub2', made]]) }).sources[0]).toMatchObject({ commit: objectId('commit', commit) });
+  expect(metadataOf(input).sources[0]).not.toHaveProperty('commit');
 });
 
 test('debug information is told where there is some', () => {

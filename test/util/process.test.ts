@@ -1,5 +1,5 @@
-import { realpathSync } from 'node:fs';
-import { Readable } from 'node:stream';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { run } from '../../src/util/process.ts';
 import { tempFolder } from '../support/tar-maker.ts';
@@ -20,22 +20,18 @@ describe('run', () => {
 
   test('keeps bytes as they are, and more than a pipe holds', async () => {
     const bytes = Buffer.from(Array.from({ length: 300_000 }, (_, i) => i % 256));
-    expect((await run('cat', [], { input: bytes })).stdout.equals(bytes)).toBe(true);
-    expect((await run('cat', [], { input: Readable.from([bytes, bytes]) })).stdout.length).toBe(600_000);
+    const file = join(folder, 'bytes');
+    writeFileSync(file, bytes);
+    expect((await run('cat', [file, file])).stdout.equals(Buffer.concat([bytes, bytes]))).toBe(true);
   });
 
-  test('minds a program that does not read its input only by its exit code', async () => {
-    expect((await run('true', [], { input: Buffer.alloc(5_000_000) })).code).toBe(0);
-    expect((await run('sh', ['-c', 'exit 4'], { input: Buffer.alloc(5_000_000) })).code).toBe(4);
+  test('gives a program that reads its input none', async () => {
+    expect(await run('cat', [])).toMatchObject({ code: 0, stdout: Buffer.alloc(0) });
   });
 
-  test('ends the input where none is given', async () => {
-    expect((await run('cat', [])).code).toBe(0);
-  });
-
-  test('runs in the folder and with the environment it is given', async () => {
-    const answer = await run('sh', ['-c', 'pwd; echo "$THING$HOME"'], { cwd: folder, env: { PATH: process.env['PATH'], THING: 'a' } });
-    expect(answer.stdout.toString()).toBe(`${realpathSync(folder)}\na\n`);
+  test('runs with the environment it is given, and no other', async () => {
+    const answer = await run('sh', ['-c', 'echo "$THING$HOME"'], { env: { PATH: process.env['PATH'], THING: 'a' } });
+    expect(answer.stdout.toString()).toBe('a\n');
   });
 
   test('says which program is not there', async () => {
