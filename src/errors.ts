@@ -95,7 +95,13 @@ export class SourceError extends ForgeError {
 }
 
 /** Codes of {@link EngineError}: there is no engine, or it failed us. */
-export type EngineCode = 'ENGINE_NOT_FOUND' | 'ENGINE_LOST' | 'ENGINE_REFUSED' | 'IMAGE_BUILD_FAILED' | 'BASE_UNAVAILABLE';
+export type EngineCode =
+  | 'ENGINE_NOT_FOUND'
+  | 'ENGINE_LOST'
+  | 'ENGINE_REFUSED'
+  | 'IMAGE_BUILD_FAILED'
+  | 'BASE_UNAVAILABLE'
+  | 'BOOT_MACHINE_FAILED';
 /** There is no engine or build image, or it was lost: exit code 4. */
 export class EngineError extends ForgeError {
   readonly exit = EXIT.engine;
@@ -117,7 +123,7 @@ export class BuildError extends ForgeError {
 }
 
 /** Codes of {@link OutputError}: something was built, but it is not what it should be. */
-export type OutputCode = 'OUTPUT_MISSING' | 'INSPECT_FAILED';
+export type OutputCode = 'OUTPUT_MISSING' | 'INSPECT_FAILED' | 'BOOT_FAILED';
 /** What was built is missing or is not a loader of its cell: exit code 5. */
 export class OutputError extends ForgeError {
   readonly exit = EXIT.output;

@@ -1,14 +1,13 @@
-import { randomBytes } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Container } from 'dockerode';
 import { formatDuration } from '../config/units.ts';
 import { getFiles, type PutFile, putFiles, readFileFrom } from '../engine/archive.ts';
 import type { BuildImage } from '../engine/build-image.ts';
-import { type ContainerSpec, createContainer, type Ended, removeContainer, runContainer } from '../engine/container.ts';
-import { type Engine, engineError, statusOf } from '../engine/engine.ts';
+import { type Ended, runContainer } from '../engine/container.ts';
+import type { Engine } from '../engine/engine.ts';
+import { Workspace } from '../engine/workspace.ts';
 import { type BuildCode, BuildError, OutputError, SourceError } from '../errors.ts';
 import type { Cell } from '../plan/plan.ts';
 import { applyEdits, editedFiles } from '../recipes/edits.ts';
@@ -46,21 +45,7 @@ export async function buildCell(
   const { engine, labels } = context;
   const deadline = Date.now() + context.limits.timeMs;
   const log = new BuildLog(join(staging, 'build.log'), context.onPhase);
-  const containers: Container[] = [];
-  let volume: string | undefined;
-  const spec = (command: string[]): ContainerSpec => ({
-    image: context.image.id,
-    command,
-    env: buildEnvironment(cell.recipe, context.jobs),
-    labels,
-    limits: context.limits,
-    ...(volume === undefined ? {} : { volume }),
-  });
-  const start = async (command: string[]): Promise<Container> => {
-    const container = await createContainer(engine, spec(command));
-    containers.push(container);
-    return container;
-  };
+  let workspace: Workspace | undefined;
   const finish = async (container: Container, what: string): Promise<void> => {
     const ended = await runContainer(container, {
       onOutput: (chunk) => log.write(chunk),
@@ -71,12 +56,16 @@ export async function buildCell(
   };
   try {
     context.signal?.throwIfAborted();
-    volume = `pvgrub-forge-${randomBytes(8).toString('hex')}`;
-    try {
-      await engine.docker.createVolume({ Name: volume, Labels: labels });
-    } catch (error) {
-      throw engineError(error, 'creating a volume');
-    }
+    const place = await Workspace.create(engine, labels);
+    workspace = place;
+    const start = (command: string[]): Promise<Container> =>
+      place.container({
+        image: context.image.id,
+        command,
+        env: buildEnvironment(cell.recipe, context.jobs),
+        labels,
+        limits: context.limits,
+      });
     context.onPhase('unpack');
     const unpack = await start(['sh', '/cell/in/unpack.sh']);
     await putFiles(unpack, '/cell', inputs(cell.recipe, sources));
@@ -93,7 +82,7 @@ export async function buildCell(
     await collect(build, cell, staging);
   } finally {
     await log.close().catch((error: Error) => context.warn(`${cell.id}: its log could not be written: ${error.message}`));
-    await cleanUp(engine, containers, volume, (text) => context.warn(`${cell.id}: ${text}`));
+    await workspace?.remove((text) => context.warn(`${cell.id}: ${text}`));
   }
 }
 
@@ -209,30 +198,5 @@ async function collect(container: Container, cell: Cell, staging: string): Promi
       throw new OutputError('OUTPUT_MISSING', `${cell.id}: the build ended well but left no ${file} (${role})`, {
         hint: 'the build log tells what was made instead',
       });
-  }
-}
-
-/** Remove a cell's containers and volume; what cannot be removed now is swept by a later run. */
-async function cleanUp(
-  engine: Engine,
-  containers: readonly Container[],
-  volume: string | undefined,
-  warn: (text: string) => void,
-): Promise<void> {
-  for (const container of containers)
-    await removeContainer(container).catch((error: Error) => warn(`a container could not be removed: ${error.message}`));
-  if (volume === undefined) return;
-  // The engine may still be taking a container off it: that is a 409.
-  for (let attempt = 1; ; attempt++) {
-    try {
-      await engine.docker.getVolume(volume).remove({ force: true });
-      return;
-    } catch (error) {
-      if (statusOf(error) === 409 && attempt < 10) await sleep(300);
-      else {
-        if (statusOf(error) !== 404) warn(`a volume could not be removed: ${(error as Error).message}`);
-        return;
-      }
-    }
   }
 }

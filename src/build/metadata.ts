@@ -1,3 +1,4 @@
+import type { BootMetadata } from '../boot/report.ts';
 import type { Manifest } from '../engine/manifest.ts';
 import { manifestDigest } from '../engine/manifest.ts';
 import type { Inspection } from '../inspect/inspect.ts';
@@ -28,6 +29,8 @@ export interface Metadata {
   warnings: string[];
   inspection: { summary: string; elf: Inspection['elf']; xen: Inspection['xen'] };
   build: { engine: string; cores: number; started: string; seconds: number };
+  /** How it booted in a real Xen; absent for an image that was never booted. */
+  boot?: BootMetadata;
 }
 
 /** Those of a cell's sources that nothing proves: SHA-256 by name, as the input hash wants them. */
@@ -45,6 +48,7 @@ export interface MetadataInput {
   image: { file: string; size: number; sha256: string };
   debug: { file: string; size: number; sha256: string } | undefined;
   build: Metadata['build'];
+  boot?: BootMetadata | undefined;
 }
 
 /** Put a cell's metadata together. Pure. */
@@ -84,5 +88,6 @@ export function metadataOf(input: MetadataInput): Metadata {
     warnings: [...warnings, ...recipe.warnings],
     inspection: { summary: inspection.summary, elf: inspection.elf, xen: inspection.xen },
     build: input.build,
+    ...(input.boot ? { boot: input.boot } : {}),
   };
 }

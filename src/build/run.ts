@@ -2,6 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import PQueue from 'p-queue';
+import { BOOT_LOG, type BootMetadata } from '../boot/report.ts';
+import { cellSubject } from '../boot/subject.ts';
 import type { Settings } from '../config/settings.ts';
 import { type BuildImage, ensureBuildImage } from '../engine/build-image.ts';
 import type { Engine } from '../engine/engine.ts';
@@ -14,7 +16,8 @@ import type { Listener } from '../report/events.ts';
 import type { StoredSource } from '../sources/store.ts';
 import { writeFileAtomic } from '../util/files.ts';
 import { hashFile } from '../util/hash.ts';
-import { outputError, place, stagingFolder, sweepWork, writeSums } from './artifacts.ts';
+import { cellFolder, outputError, place, stagingFolder, sweepWork, writeSums } from './artifacts.ts';
+import { amendMetadata, type BootChoice, BootStage, recordBoot } from './boot-stage.ts';
 import { Budget } from './budget.ts';
 import { buildCell } from './cell.ts';
 import { journal } from './journal.ts';
@@ -30,8 +33,10 @@ export interface RunContext {
   signal: AbortSignal;
   /** Build also what is there already. */
   force: boolean;
-  /** Keep the log of a failed cell in `<output>/failed/`. */
+  /** Keep the logs of a failed cell in `<output>/failed/`. */
   debug: boolean;
+  /** Boot every image before it is placed; undefined: do not. */
+  boot?: BootChoice | undefined;
 }
 
 /** What became of the cells of a run. */
@@ -68,6 +73,7 @@ export async function runBuild(cells: readonly Cell[], context: RunContext): Pro
   });
   const result: RunResult = { exit: 0, done: [], cached: [], failed: [] };
   const fetched = new RunSources(context, emit);
+  const boot = context.boot && new BootStage({ ...context, emit, labels, choice: context.boot });
   const queue = new PQueue({ concurrency: budget.slots });
   // Cells that will still want cores: not started, and not known to need none.
   let wanting = cells.length;
@@ -88,7 +94,12 @@ export async function runBuild(cells: readonly Cell[], context: RunContext): Pro
     let failedLog: string | undefined;
     try {
       signal.throwIfAborted();
-      const there = context.force ? undefined : await fetched.alreadyBuilt(cell, image);
+      let there = context.force ? undefined : await fetched.alreadyBuilt(cell, image);
+      if (there && boot && !there.boot?.ok) {
+        emit({ type: 'cell-started', cell: cell.id, jobs: 1 });
+        emit({ type: 'cell-phase', cell: cell.id, phase: 'boot' });
+        there = await bootPlaced(cell, there, boot, context);
+      }
       if (there) {
         result.cached.push(there);
         emit({
@@ -110,7 +121,7 @@ export async function runBuild(cells: readonly Cell[], context: RunContext): Pro
           cell,
           sources,
           { ...context, emit },
-          { image, labels, jobs, onLog: (path) => (failedLog = path) },
+          { image, labels, jobs, boot, onLog: (path) => (failedLog = path) },
         );
         result.done.push(metadata);
         emit({
@@ -169,7 +180,13 @@ async function buildAndPlace(
   cell: Cell,
   sources: ReadonlyMap<string, StoredSource>,
   context: RunContext,
-  work: { image: BuildImage; labels: Record<string, string>; jobs: number; onLog: (path: string) => void },
+  work: {
+    image: BuildImage;
+    labels: Record<string, string>;
+    jobs: number;
+    boot: BootStage | undefined;
+    onLog: (path: string) => void;
+  },
 ): Promise<Metadata> {
   const { settings, engine, emit } = context;
   const { image } = work;
@@ -190,8 +207,15 @@ async function buildAndPlace(
     const output = (role: string) => cell.recipe.outputs.find((entry) => entry.role === role)?.file;
     const file = output('image');
     if (file === undefined) throw new OutputError('OUTPUT_MISSING', `${cell.id}: its recipe names no image`);
-    const inspection = inspectImage(await readFile(join(staging, file)));
+    const bytes = await readFile(join(staging, file));
+    const inspection = inspectImage(bytes);
     demandImage(inspection, cell);
+    let booted: BootMetadata | undefined;
+    if (work.boot && context.boot) {
+      emit({ type: 'cell-phase', cell: cell.id, phase: 'boot' });
+      const [report] = await work.boot.boot([cellSubject(cell, bytes, context.boot)]);
+      if (report) booted = await recordBoot(report, staging);
+    }
     const debug = output('debug');
     const metadata = metadataOf({
       cell,
@@ -207,25 +231,33 @@ async function buildAndPlace(
         started: started.toISOString(),
         seconds: Math.round((Date.now() - started.getTime()) / 100) / 10,
       },
+      boot: booted,
     });
     await writeFileAtomic(join(staging, 'metadata.json'), `${JSON.stringify(metadata, null, 2)}\n`);
     await place(staging, settings.output, cell);
     return metadata;
   } catch (error) {
     if (context.debug) {
-      const kept = join(settings.output, 'failed', `${cell.id}.log`);
-      // Whatever becomes of the log, the build's own error is the one to tell.
-      await mkdir(join(settings.output, 'failed'), { recursive: true })
-        .then(() => rename(join(staging, 'build.log'), kept))
-        .then(
-          () => work.onLog(kept),
-          () => {},
-        );
+      const folder = join(settings.output, 'failed');
+      const keep = (log: string, name: string) => rename(join(staging, log), join(folder, name)).then(() => work.onLog(join(folder, name)));
+      // Whatever becomes of the logs, the build's own error is the one to tell.
+      await mkdir(folder, { recursive: true })
+        .then(() => keep('build.log', `${cell.id}.log`))
+        .then(() => keep(BOOT_LOG, `${cell.id}.boot.log`))
+        .catch(() => {});
     }
     throw outputError(error, settings.output);
   } finally {
     await rm(staging, { recursive: true, force: true });
   }
+}
+
+/** Boot an image that an earlier run built and did not boot; what it is found to do goes into its metadata. */
+async function bootPlaced(cell: Cell, there: Metadata, boot: BootStage, context: RunContext): Promise<Metadata> {
+  const folder = cellFolder(context.settings.output, cell);
+  const bytes = await readFile(join(folder, there.image.file));
+  const [report] = await boot.boot([cellSubject(cell, bytes, context.boot as BootChoice)]);
+  return report ? amendMetadata(folder, there, await recordBoot(report, folder)) : there;
 }
 
 async function digestOf(folder: string, file: string): Promise<{ file: string; size: number; sha256: string }> {

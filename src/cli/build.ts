@@ -1,10 +1,10 @@
 import { runBuild } from '../build/run.ts';
 import { renderer } from '../report/render.ts';
-import { readyEngine } from '../setup/setup.ts';
-import { type CommonOptions, planned } from './context.ts';
-import { interruptSignal } from './interrupt.ts';
+import { type BootFlags, bootChoice } from './boot-flags.ts';
+import { type CommonOptions, planned, withEngine } from './context.ts';
 
-interface BuildOptions extends CommonOptions {
+interface BuildOptions extends CommonOptions, BootFlags {
+  boot?: boolean;
   cache: boolean;
   debug?: boolean;
   setup: boolean;
@@ -12,22 +12,12 @@ interface BuildOptions extends CommonOptions {
   progress: string;
 }
 
-/** `pvgrub build`: plan, make sure of an engine, build. */
+/** `pvgrub build`: plan, make sure of an engine, build, and with --boot boot every image. */
 export async function buildCommand(selectors: string[], options: BuildOptions): Promise<void> {
   const emit = renderer(options.progress);
+  const boot = options.boot ? bootChoice(options) : undefined;
   const { settings, cells } = await planned(selectors, options, 'default');
-  const say = (text: string) => emit({ type: 'note', text });
-  const signal = interruptSignal(say);
-  const allowed = options.setup && !['1', 'true', 'yes'].includes(process.env['PVGRUB_NO_SETUP'] ?? '');
-  const { engine, release } = await readyEngine({
-    wanted: settings.engine,
-    allowed,
-    yes: options.yes ?? false,
-    offline: settings.offline,
-    signal,
-    say,
-  });
-  try {
+  await withEngine(settings, options, emit, async (engine, signal) => {
     const result = await runBuild(cells, {
       engine,
       settings,
@@ -36,9 +26,8 @@ export async function buildCommand(selectors: string[], options: BuildOptions): 
       signal,
       force: !options.cache,
       debug: options.debug ?? false,
+      boot,
     });
     process.exitCode = result.exit;
-  } finally {
-    await release();
-  }
+  });
 }

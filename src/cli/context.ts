@@ -3,9 +3,11 @@ import { join } from 'node:path';
 import { codeRoot, loadCatalog, productRoot } from '../catalog/load.ts';
 import { loadConfig } from '../config/load.ts';
 import { type Overrides, positiveInteger, type Settings, settle } from '../config/settings.ts';
+import type { Engine } from '../engine/engine.ts';
 import { UsageError } from '../errors.ts';
 import { type Cell, chooseCells, type PlanData, planMatrix } from '../plan/plan.ts';
 import { loadEdits } from '../recipes/edits.ts';
+import type { Listener } from '../report/events.ts';
 
 /** Options that several commands have. */
 export interface CommonOptions {
@@ -39,7 +41,16 @@ export async function settingsOf(options: CommonOptions): Promise<Settings> {
     from: cwd,
     fallback: codeRoot,
   });
-  const overrides: Overrides = {
+  return settle({ config, file, overrides: overridesOf(options), env, cwd });
+}
+
+/** Settings of environment and flags alone: for commands that load no configuration, because it is code. */
+export function bareSettings(options: CommonOptions): Settings {
+  return settle({ config: {}, overrides: overridesOf(options), env: process.env, cwd: process.cwd() });
+}
+
+function overridesOf(options: CommonOptions): Overrides {
+  return {
     output: options.out,
     store: options.store,
     engine: options.engine,
@@ -49,12 +60,37 @@ export async function settingsOf(options: CommonOptions): Promise<Settings> {
     trust: options.trust,
     base: options.base,
   };
-  return settle({ config, file, overrides, env, cwd });
+}
+
+/** Do work with an engine that answers, set up first where that is allowed; it is released when the work is done, or Ctrl-C ended it. */
+export async function withEngine(
+  settings: Settings,
+  options: { setup: boolean; yes?: boolean },
+  emit: Listener,
+  work: (engine: Engine, signal: AbortSignal) => Promise<void>,
+): Promise<void> {
+  const [{ readyEngine }, { interruptSignal }] = await Promise.all([import('../setup/setup.ts'), import('./interrupt.ts')]);
+  const say = (text: string) => emit({ type: 'note', text });
+  const signal = interruptSignal(say);
+  const allowed = options.setup && !['1', 'true', 'yes'].includes(process.env['PVGRUB_NO_SETUP'] ?? '');
+  const { engine, release } = await readyEngine({
+    wanted: settings.engine,
+    allowed,
+    yes: options.yes ?? false,
+    offline: settings.offline,
+    signal,
+    say,
+  });
+  try {
+    await work(engine, signal);
+  } finally {
+    await release();
+  }
 }
 
 /** A misspelt source name would be ignored without a word: it is an error. */
 function knownNames({ catalog }: PlanData, names: readonly string[]): void {
-  const known = ['xen', 'mini-os', ...catalog.externals.map((external) => external.name), 'grub2'];
+  const known = ['xen', 'mini-os', ...catalog.externals.map((external) => external.name), 'grub2', 'xen-hypervisor'];
   const wrong = names.find((name) => !known.includes(name.replace(/@.*$/, '')));
   if (wrong !== undefined)
     throw new UsageError('OPTION_INVALID', `"${wrong}" is no source`, {

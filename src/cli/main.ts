@@ -23,6 +23,14 @@ const trustOption = () =>
   new Option('--trust <name>', 'take this source although nothing proves it; results are marked unpinned (repeatable)').argParser(several);
 const offlineOption = () => new Option('--offline', 'open no connection');
 const jsonOption = () => new Option('--json', 'print JSON');
+const guestOption = () =>
+  new Option('--guest <kind>', 'tiny: our test guest; linux: a Debian Linux, too').default('tiny').choices(['tiny', 'linux']);
+const accelOption = () =>
+  new Option('--accel <kind>', 'auto: KVM where it is real, else emulation; tcg: emulation; kvm: even if it looks unreal')
+    .default('auto')
+    .choices(['auto', 'tcg', 'kvm']);
+const casesOption = () =>
+  new Option('--cases <names>', 'only these cases, with commas between them: disk, partition, ext4 … (docs/boot.md)');
 const engineOption = () => new Option('--engine <where>', 'auto, private, or an address: unix:///…, tcp://…, ssh://…');
 
 function program(): Command {
@@ -32,7 +40,7 @@ function program(): Command {
     .showHelpAfterError("('pvgrub help <command>' tells more)")
     .addHelpText(
       'after',
-      '\nExit codes: 0 done, 1 some cells failed, 2 usage or configuration, 3 a source cannot be had or does not match,\n4 no engine, 5 an output failed inspection, 6 verification failed, 130 interrupted.',
+      '\nExit codes: 0 done, 1 some cells failed, 2 usage or configuration, 3 a source cannot be had or does not match,\n4 no engine, 5 an output failed inspection or did not boot, 6 verification failed, 130 interrupted.',
     );
 
   pvgrub
@@ -55,6 +63,9 @@ function program(): Command {
     .argument('[selector...]', "globs over cell ids; '!' excludes")
     .option('-j, --jobs <n>', 'cores for all cells together')
     .option('--out <dir>', 'folder for the results')
+    .option('--boot', 'boot each image in a real Xen before it is placed; one that does not boot as it should fails')
+    .addOption(guestOption())
+    .addOption(accelOption())
     .option('--no-cache', 'build also what is there already')
     .option('--debug', 'keep the logs of failed cells in <out>/failed')
     .option('--no-setup', 'install and start nothing')
@@ -72,6 +83,31 @@ function program(): Command {
       "\nExamples:\n  pvgrub build pvgrub2-2.14-x86_64\n  pvgrub build 'pv-grub-4.17.*' --origin xen=git:/srv/mirror/xen.git --origin grub=/srv/files/grub-0.97.tar.gz",
     )
     .action(async (selectors, options) => (await import('./build.ts')).buildCommand(selectors, options));
+
+  pvgrub
+    .command('boot')
+    .description('boot images in a real Xen under QEMU, and tell what happened')
+    .argument('[image...]', 'image files, or globs over cells that are built; the default cells if none')
+    .addOption(guestOption())
+    .addOption(accelOption())
+    .addOption(casesOption())
+    .option('-j, --jobs <n>', 'machines side by side')
+    .option('--out <dir>', 'folder of the results')
+    .option('--no-setup', 'install and start nothing')
+    .option('-y, --yes', 'do not ask before set-up')
+    .option('--base <image>', 'base of the boot image: auto, mmdebstrap, or an image of the engine')
+    .option('--progress <kind>', 'auto, tty, plain, json or quiet', 'auto')
+    .addOption(jsonOption())
+    .addOption(offlineOption())
+    .addOption(originOption())
+    .addOption(storeOption())
+    .addOption(engineOption())
+    .addOption(configOption())
+    .addHelpText(
+      'after',
+      '\nExamples:\n  pvgrub boot /usr/lib/xen/boot/pv-grub-x86_64.gz\n  pvgrub boot pv-grub-4.17.5-x86_64 --guest linux',
+    )
+    .action(async (images, options) => (await import('./boot.ts')).bootCommand(images, options));
 
   const sources = pvgrub.command('sources').description('the store of verified sources');
   sources

@@ -1,4 +1,4 @@
-import type { Readable } from 'node:stream';
+import type { Duplex, Readable, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Container, ContainerCreateOptions } from 'dockerode';
@@ -15,6 +15,10 @@ export interface ContainerSpec {
   /** Name of the volume that is the only writable place, at /cell. */
   volume?: string;
   user?: string;
+  /** Its standard input can be written to while it runs. */
+  input?: boolean;
+  /** Devices of the engine's machine that it may use, with the group that owns them there. */
+  devices?: { path: string; group: number }[];
   limits: { memory: number; pids: number };
 }
 
@@ -31,6 +35,7 @@ function createOptions(spec: ContainerSpec): ContainerCreateOptions {
     WorkingDir: '/cell',
     AttachStdout: true,
     AttachStderr: true,
+    ...(spec.input ? { AttachStdin: true, OpenStdin: true, StdinOnce: true } : {}),
     NetworkDisabled: true,
     HostConfig: {
       NetworkMode: 'none',
@@ -41,6 +46,12 @@ function createOptions(spec: ContainerSpec): ContainerCreateOptions {
       // No swap on top: running out of memory is an answer, not a slow death.
       MemorySwap: spec.limits.memory,
       PidsLimit: spec.limits.pids,
+      ...(spec.devices === undefined
+        ? {}
+        : {
+            Devices: spec.devices.map(({ path }) => ({ PathOnHost: path, PathInContainer: path, CgroupPermissions: 'rw' })),
+            GroupAdd: spec.devices.map(({ group }) => String(group)),
+          }),
       ...(spec.volume === undefined ? {} : { Mounts: [{ Type: 'volume', Source: spec.volume, Target: '/cell' }] }),
     },
   } as ContainerCreateOptions;
@@ -76,11 +87,17 @@ export interface Ended {
  * inspect. An abort or the time limit kills it; nothing is removed here.
  *
  * @param onOutput called with each piece in order; what it returns is awaited, so a slow reader slows the build
+ * @param onInput given the standard input of a container that has one, once it runs
  * @throws EngineError ENGINE_LOST where the engine goes away; the signal's reason after an abort
  */
 export async function runContainer(
   container: Container,
-  options: { onOutput: (chunk: OutputChunk) => void | Promise<void>; timeoutMs: number; signal?: AbortSignal | undefined },
+  options: {
+    onOutput: (chunk: OutputChunk) => void | Promise<void>;
+    onInput?: (input: Writable) => void;
+    timeoutMs: number;
+    signal?: AbortSignal | undefined;
+  },
 ): Promise<Ended> {
   const { signal } = options;
   signal?.throwIfAborted();
@@ -99,11 +116,15 @@ export async function runContainer(
   signal?.addEventListener('abort', kill, { once: true });
   let stream: Readable | undefined;
   const work = async (): Promise<Ended> => {
-    stream = await attach(container);
+    const { onInput } = options;
+    stream = await attach(container, onInput !== undefined);
     const exited = container.wait({ condition: 'next-exit' });
     exited.catch(() => {});
     await container.start();
+    // Some engines attach only to what runs.
+    if (!stream && onInput) stream = await attach(container, true, { logs: true });
     stream ??= (await container.logs({ follow: true, stdout: true, stderr: true })) as unknown as Readable;
+    onInput?.(stream as Duplex);
     // A kill that came before the start has killed nothing.
     if (signal?.aborted || timedOut) await kill();
     const demux = new Demux();
@@ -153,10 +174,14 @@ async function ended(container: Container, exited: Promise<unknown>): Promise<vo
   }
 }
 
-/** The output stream before the start; undefined where the engine attaches only to what runs (some Podman versions). */
-async function attach(container: Container): Promise<Readable | undefined> {
+/**
+ * The stream of a container's output, and input where that is wanted; undefined where the engine attaches only to what
+ * runs (some Podman versions).
+ */
+async function attach(container: Container, input: boolean, more: { logs?: boolean } = {}): Promise<Readable | undefined> {
   try {
-    return (await container.attach({ stream: true, stdout: true, stderr: true })) as unknown as Readable;
+    const both = input ? { stdin: true, hijack: true } : {};
+    return (await container.attach({ stream: true, stdout: true, stderr: true, ...both, ...more })) as unknown as Readable;
   } catch (error) {
     const status = statusOf(error);
     if (status !== undefined && status >= 400) return undefined;

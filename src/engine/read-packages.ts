@@ -2,16 +2,16 @@ import { EngineError } from '../errors.ts';
 import { createContainer, removeContainer, runContainer } from './container.ts';
 import type { Engine } from './engine.ts';
 
-/** Read the package list out of an image by running dpkg-query in it. */
-export async function readPackages(engine: Engine, image: string, labels: Record<string, string>, signal?: AbortSignal): Promise<string[]> {
-  const container = await createContainer(engine, {
-    image,
-    // biome-ignore lint/suspicious/noTemplateCurlyInString: dpkg-query's own placeholders
-    command: ['dpkg-query', '-W', '-f', '${db:Status-Abbrev}|${Package}:${Architecture}=${Version}\\n'],
-    env: { LC_ALL: 'C' },
-    labels,
-    limits: { memory: 512 * 2 ** 20, pids: 64 },
-  });
+/** What a short command in an image prints. @throws EngineError IMAGE_BUILD_FAILED where it fails */
+export async function readOutput(
+  engine: Engine,
+  image: string,
+  command: string[],
+  labels: Record<string, string>,
+  signal?: AbortSignal,
+): Promise<string> {
+  const limits = { memory: 512 * 2 ** 20, pids: 64 };
+  const container = await createContainer(engine, { image, command, env: { LC_ALL: 'C' }, labels, limits });
   try {
     let text = '';
     const ended = await runContainer(container, {
@@ -24,11 +24,18 @@ export async function readPackages(engine: Engine, image: string, labels: Record
     if (ended.exitCode !== 0)
       throw new EngineError(
         'IMAGE_BUILD_FAILED',
-        `the packages of the build image cannot be listed (dpkg-query ended with ${ended.exitCode})`,
+        `the packages of the image cannot be listed (${command[0]} ended with ${ended.exitCode})`,
       );
-    const installed = text.split('\n').filter((line) => line.startsWith('ii'));
-    return installed.map((line) => line.slice(line.indexOf('|') + 1)).sort((a, b) => (a < b ? -1 : 1));
+    return text;
   } finally {
     await removeContainer(container);
   }
+}
+
+/** Read the package list out of an image by running dpkg-query in it: `package:arch=version`, sorted. */
+export async function readPackages(engine: Engine, image: string, labels: Record<string, string>, signal?: AbortSignal): Promise<string[]> {
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: dpkg-query's own placeholders
+  const query = ['dpkg-query', '-W', '-f', '${db:Status-Abbrev}|${Package}:${Architecture}=${Version}\\n'];
+  const installed = (await readOutput(engine, image, query, labels, signal)).split('\n').filter((line) => line.startsWith('ii'));
+  return installed.map((line) => line.slice(line.indexOf('|') + 1)).sort((a, b) => (a < b ? -1 : 1));
 }

@@ -87,7 +87,7 @@ const COMPRESSIONS: For<string[]>[] = [
 ];
 const FILE_SYSTEMS: For<string[]>[] = [
   { value: ['ext2', 'ext3', 'fat', 'iso9660', 'jfs', 'minix', 'reiserfs', 'ufs2', 'xfs'] },
-  { from: '4.2.0', value: ['ext4 (extents; not 64bit)', 'btrfs'] },
+  { from: '4.2.0', value: ['ext4', 'btrfs (nodes of 4 KiB)'] },
 ];
 
 function reads(version: string, arch: Arch): Reads {
@@ -136,11 +136,6 @@ export function pvGrubRecipe(version: string, arch: string, data: Pick<PlanData,
       { file: `${image}.debug`, role: 'debug' },
     ],
     reads: reads(version, arch),
-    warnings:
-      arch === 'x86_32' && inRange(version, { to: '4.6.6' })
-        ? [
-            'crashes at boot on hosts with Xen 4.7 or later: Mini-OS of that time expects fewer page-table frames than newer toolstacks make',
-          ]
-        : [],
+    warnings: [],
   };
 }

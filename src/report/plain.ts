@@ -1,3 +1,4 @@
+import { timesText } from '../boot/report.ts';
 import { formatBytes, formatDuration } from '../config/units.ts';
 import type { Event, Listener } from './events.ts';
 import { Summary } from './summary.ts';
@@ -23,6 +24,10 @@ export function plainLine(event: Event): string | undefined {
       return `${event.cell}: started with ${event.jobs} ${event.jobs === 1 ? 'core' : 'cores'}`;
     case 'cell-phase':
       return `${event.cell}: ${event.phase}`;
+    case 'boot-case': {
+      const times = timesText(event);
+      return `${event.image}: boot ${event.case}: ${event.ok ? 'ok' : 'FAILED'}, ${event.said}${times === '' ? '' : ` (${times})`}`;
+    }
     case 'cell-done':
       return `${event.cell}: built in ${formatDuration(event.ms)}, ${formatBytes(event.size)}, sha256 ${event.sha256}`;
     case 'cell-cached':

@@ -1,0 +1,26 @@
+#!/bin/sh
+# The main process of a boot test: make the guests' disks and the job disk below /cell, then be QEMU.
+# Arguments: accelerator (tcg or kvm), start (saved or cold).
+# Standard output and input are the guests' console (and dom0's words to the harness), standard error is Xen's console.
+set -eu
+accelerator=$1
+start=$2
+cd /cell
+sh in/disks.sh >&2
+job=/cell/job.img
+truncate -s 8G "$job"
+# dom0 mounts it: all files, and a tenth and some for what a file system takes.
+size=$(du -s -B 1M job | cut -f1)
+mke2fs -q -t ext4 -O ^has_journal,^metadata_csum -E lazy_itable_init=1,nodiscard -m 0 -d job "$job" "$((size + size / 10 + 16))M" >&2
+rm -rf job
+
+mkfifo xen.in xen.out
+cat xen.out >&2 &
+xen_chardev='pipe,id=xen,path=/cell/xen'
+guest_chardev='stdio,id=guest,signal=off'
+. /kit/run/qemu.sh
+if [ "$start" = saved ]; then
+  start_qemu -incoming 'exec:cat /state/dom0.state'
+else
+  start_qemu
+fi

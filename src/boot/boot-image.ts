@@ -1,0 +1,66 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { productRoot } from '../catalog/load.ts';
+import type { DebianFile, SourceRef } from '../catalog/types.ts';
+import type { PutFile } from '../engine/archive.ts';
+import type { Engine } from '../engine/engine.ts';
+import { ensureImage, type ImageOptions } from '../engine/image.ts';
+import { readOutput } from '../engine/read-packages.ts';
+import { ensureSource, type FetchContext } from '../sources/fetch.ts';
+import { canonicalJson, sha256 } from '../util/hash.ts';
+
+/** A boot image that is on the engine. */
+export interface BootImage {
+  /** The image's id on this engine. */
+  id: string;
+  /** Packages in it and in its dom0: `package:arch=version`, sorted. */
+  packages: string[];
+  /** SHA-256 over Dockerfile.boot, boot/, the hypervisor's sources and the packages. */
+  digest: string;
+}
+
+/** The sources of the hypervisor, as catalog/boot.json has them. */
+export async function hypervisorSource(root: string = productRoot): Promise<SourceRef> {
+  const { xen } = JSON.parse(await readFile(join(root, 'catalog/boot.json'), 'utf8')) as {
+    xen: { version: string; file: string; top: string; size: number; sha256: string; debian: DebianFile };
+  };
+  const { version, file, top, size, sha256: digest, debian } = xen;
+  return { name: 'xen-hypervisor', version, file, top, size, pins: { sha256: digest }, origins: [{ type: 'debian', ...debian }] };
+}
+
+/** The files of boot/, as the image's context has them; sorted. */
+async function contextFiles(root: string): Promise<PutFile[]> {
+  const folder = join(root, 'boot');
+  const names = (await readdir(folder, { recursive: true, withFileTypes: true }))
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1))
+    .sort();
+  return Promise.all(names.map(async (name) => ({ name, content: await readFile(join(folder, name)) })));
+}
+
+/**
+ * The boot image: the one that is there for these files and sources, else built through the engine (Dockerfile.boot).
+ * @throws EngineError IMAGE_BUILD_FAILED, BASE_UNAVAILABLE, ENGINE_LOST; SourceError where the hypervisor's sources
+ *   cannot be had
+ */
+export async function ensureBootImage(engine: Engine, fetch: FetchContext, options: ImageOptions): Promise<BootImage> {
+  const dockerfile = await readFile(join(productRoot, 'Dockerfile.boot'), 'utf8');
+  const files = await contextFiles(productRoot);
+  const source = await hypervisorSource();
+  const identity = sha256(
+    canonicalJson({ files: files.map(({ name, content }) => [name, sha256(content as Uint8Array)]), xen: source.pins.sha256 }),
+  );
+  const withSources = async () => {
+    const { record, path } = await ensureSource(source, fetch);
+    return [...files, { name: 'xen.tar', content: { path, size: record.size } }];
+  };
+  const image = await ensureImage(engine, { name: 'boot image', dockerfile, identity, files: withSources }, options);
+  const packages = (await readOutput(engine, image.id, ['cat', '/kit/packages'], options.labels, options.signal)).trim().split('\n');
+  return { id: image.id, packages, digest: sha256(canonicalJson({ dockerfile, identity, packages })) };
+}
+
+/** The version of a package in the image; "unknown" where there is none. */
+export function packageVersion(packages: readonly string[], name: RegExp): string {
+  const entry = packages.find((text) => name.test(text));
+  return entry?.slice(entry.indexOf('=') + 1) ?? 'unknown';
+}

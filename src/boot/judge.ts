@@ -1,0 +1,87 @@
+import { crcText, MODULE } from './module.ts';
+import type { BootCase, CaseResult } from './types.ts';
+import type { Watch } from './watch.ts';
+
+/** How a case ended, as far as the machine tells. */
+export interface Ending {
+  /** Exit code of xl; undefined where the machine went down or the time was over before it ended. */
+  code: number | undefined;
+  timedOut: boolean;
+  /** The hypervisor or dom0 is gone. */
+  machineLost: boolean;
+}
+
+const CRASH = /crashed on cpu|domain_crash|Unhandled .*(fault|trap)|GPF|general protection|Triple fault/i;
+const REFUSED = /panic:|error:|failed|Invalid kernel|unable to/i;
+
+/** Seconds with one digit. */
+const seconds = (ms: number) => Math.round(ms / 100) / 10;
+
+/** What happened, in words; the best explanation of all that was seen. */
+function happened(watch: Watch, ending: Ending): string {
+  const crash = watch.xen.find((line) => CRASH.test(line));
+  if (watch.report) return 'the guest kernel started';
+  if (watch.linux) return 'Linux started';
+  if (ending.machineLost) return 'it took the hypervisor or dom0 down';
+  if (crash !== undefined) return `it crashed ${watch.menu === undefined ? 'before its menu' : 'after its menu'}: ${crash}`;
+  const text = watch.console;
+  const error = /^.*\b(Error \d+: .*|error: .*|xc: error: .*)$/m.exec(text)?.[0]?.trim();
+  if (text.trim() === '') {
+    const refusal = watch.xl.find((line) => REFUSED.test(line));
+    if (refusal !== undefined) return `Xen cannot start it: ${refusal}`;
+    return ending.timedOut ? 'it printed nothing' : 'it ended without a word';
+  }
+  if (watch.waits && error !== undefined) return `the loader stopped: ${error}`;
+  if (watch.prompt && watch.menu === undefined) return `its prompt, and no menu${error === undefined ? '' : ` (${error})`}`;
+  if (watch.prompt) return `its prompt after the menu${error === undefined ? '' : ` (${error})`}`;
+  const what = watch.menu === undefined ? 'it printed something, but no menu came' : 'its menu came, but no kernel started';
+  return error === undefined ? what : `${what}: ${error}`;
+}
+
+/** What is wrong with what the guest was given; empty for nothing. Checksums catch what a loader damages. */
+function faults({ expect, disk }: BootCase, watch: Watch): string[] {
+  const { report } = watch;
+  if (expect.outcome !== 'boots' || !report) return [];
+  const found: string[] = [];
+  if (report.commandLine !== expect.commandLine && report.commandLine.trim() !== expect.commandLine)
+    found.push(`its command line is "${report.commandLine}", not "${expect.commandLine}"`);
+  const module = `${MODULE.length}:${crcText(MODULE)}`;
+  const got = `${report.module.size}:${report.module.crc}`;
+  if (got !== module) found.push(`its module is not what is on the disk (size:crc32 ${got}, not ${module})`);
+  const large = Object.values(disk.files).some((file) => 'put' in file && file.put === 'large');
+  if (large !== report.freight.size > 0 || (large && `${report.freight.size}:${report.freight.crc}` !== FREIGHT))
+    found.push(`the kernel is not what is on the disk (freight ${report.freight.size}:${report.freight.crc})`);
+  return found;
+}
+
+/** Size and CRC-32 of the large test kernel's freight (boot/guest/make.sh). */
+export const FREIGHT = '12582912:356e792a';
+
+/** Compare what was seen with what is expected. Pure. */
+export function judge(watch: Watch, ending: Ending): CaseResult {
+  const { bootCase } = watch;
+  const { expect } = bootCase;
+  const wrong = faults(bootCase, watch);
+  const met =
+    (expect.outcome === 'boots' && watch.report !== undefined && wrong.length === 0 && watch.menu !== undefined) ||
+    (expect.outcome === 'linux' && watch.linux) ||
+    (expect.outcome === 'prompt' && watch.prompt && watch.menu === undefined);
+  const what = happened(watch, ending);
+  const said = [
+    met && expect.outcome === 'prompt' ? 'not readable, as is known of this loader' : what,
+    ...(watch.menu === undefined && watch.report ? ['no menu was seen'] : []),
+    ...wrong,
+    ...(met || !ending.timedOut ? [] : [`no more came within ${bootCase.limit} s`]),
+  ].join('; ');
+  return {
+    name: bootCase.name,
+    what: bootCase.what,
+    essential: bootCase.essential,
+    ok: met,
+    said,
+    ...(watch.menu === undefined ? {} : { menu: seconds(watch.menu) }),
+    ...(watch.guest === undefined ? {} : { guest: seconds(watch.guest) }),
+    diagnosis: met ? [] : [...watch.xen, ...watch.xl],
+    console: watch.console,
+  };
+}

@@ -1,0 +1,173 @@
+import type { Writable } from 'node:stream';
+import type { OutputChunk } from '../engine/demux.ts';
+import { Splitter } from './console.ts';
+import type { JobCase } from './job.ts';
+import { judge } from './judge.ts';
+import type { CaseResult } from './types.ts';
+import { type Action, Watch } from './watch.ts';
+
+/** Lines of Xen's console that are kept for a log. */
+const KEPT = 4000;
+/** How often a saved dom0 is told to go on. */
+const KNOCK_MS = 200;
+/** How much longer than dom0 the harness waits for a case, for what dom0 does before and after it. */
+const PATIENCE_MS = 30_000;
+
+/** What a machine's two serial ports are for, and how long each may be silent. */
+export interface MachineOptions {
+  nonce: string;
+  cases: readonly JobCase[];
+  /** From a saved state: dom0 waits for our word already. */
+  saved: boolean;
+  /** How long dom0 may take to come up, in milliseconds. */
+  startMs: number;
+  onResult: (entry: JobCase, result: CaseResult) => void;
+  /** Called when the machine has to be stopped: it did not come up, or hangs. */
+  stop: () => void;
+}
+
+/**
+ * One run of the boot container, as its ports tell it: gives dom0 the word to go on, presses keys, judges each case as
+ * it ends. Timers are its only effect; ended with {@link Machine.over}.
+ */
+export class Machine {
+  private readonly options: MachineOptions;
+  private readonly splitter: Splitter;
+  private readonly errors: string[] = [];
+  private readonly timers = new Set<NodeJS.Timeout>();
+  private deadline: NodeJS.Timeout | undefined;
+  private knock: NodeJS.Timeout | undefined;
+  private input: Writable | undefined;
+  private current: { entry: JobCase; watch: Watch } | undefined;
+  private errorRest = '';
+  private readonly judged = new Set<JobCase>();
+  /** dom0 came up and has the job; with it, Xen's version. */
+  hypervisor: string | undefined;
+  /** All cases were gone through. */
+  done = false;
+  /** What dom0 said before it gave up. */
+  failure: string | undefined;
+
+  constructor(options: MachineOptions) {
+    this.options = options;
+    this.splitter = new Splitter(options.nonce);
+  }
+
+  /** The standard input of the container, once it runs. */
+  start(input: Writable): void {
+    this.input = input;
+    // The connection's end is told by its reading side.
+    input.on('error', () => {});
+    this.expire(this.options.startMs);
+    // What comes before the state is loaded is lost: say it until dom0 answers.
+    if (this.options.saved) this.knock = setInterval(() => this.send('\n'), KNOCK_MS);
+  }
+
+  /** A piece of the container's output. */
+  output({ stream, data }: OutputChunk): void {
+    const text = data.toString('latin1');
+    if (stream === 'stderr') {
+      this.xen(text);
+      return;
+    }
+    for (const piece of this.splitter.feed(text)) {
+      if (piece.type === 'word') this.word(piece.words);
+      else if (this.current) this.act(this.current.watch.text(piece.text, Date.now()));
+    }
+  }
+
+  /** The machine is gone: judges the case that was under way, if any. Gives the cases that have no result. */
+  over(): JobCase[] {
+    this.expire(undefined);
+    clearInterval(this.knock);
+    const lost = this.current;
+    if (lost) this.verdict({ code: undefined, timedOut: false, machineLost: true });
+    return this.options.cases.filter((entry) => !this.judged.has(entry));
+  }
+
+  /** The last lines of Xen, dom0 and QEMU. */
+  log(): string[] {
+    return this.errors;
+  }
+
+  private xen(text: string): void {
+    const lines = (this.errorRest + text).split('\n');
+    this.errorRest = lines.pop() as string;
+    for (const line of lines.map((part) => part.replace(/\r/g, ''))) {
+      this.errors.push(line);
+      if (line.startsWith('(XEN)') && this.current && this.current.watch.xen.length < 100) this.current.watch.xen.push(line);
+    }
+    if (this.errors.length > KEPT) this.errors.splice(0, this.errors.length - KEPT);
+  }
+
+  private word(words: string): void {
+    const [verb, id = '', ...rest] = words.split(' ');
+    switch (verb) {
+      case 'ready':
+        this.send('\n');
+        break;
+      case 'failed':
+        this.failure = words.slice('failed '.length);
+        break;
+      case 'begin':
+        clearInterval(this.knock);
+        this.hypervisor = [id, ...rest].join(' ').trim();
+        break;
+      case 'case': {
+        const entry = this.options.cases.find((one) => one.id === id);
+        if (!entry) return;
+        this.current = { entry, watch: new Watch(entry.bootCase, Date.now()) };
+        this.expire(entry.bootCase.limit * 1000 + PATIENCE_MS);
+        break;
+      }
+      case 'xl':
+        this.current?.watch.xl.push(words.slice('xl '.length));
+        break;
+      case 'end': {
+        const code = Number(rest[0]);
+        // What `timeout -s KILL` ends with.
+        this.verdict({ code, timedOut: code === 137, machineLost: false });
+        break;
+      }
+      case 'done':
+        this.done = true;
+        this.expire(PATIENCE_MS);
+        break;
+    }
+  }
+
+  private verdict(ending: Parameters<typeof judge>[1]): void {
+    if (!this.current) return;
+    const { entry, watch } = this.current;
+    this.current = undefined;
+    for (const timer of this.timers) clearTimeout(timer);
+    this.timers.clear();
+    this.judged.add(entry);
+    this.options.onResult(entry, judge(watch, ending));
+  }
+
+  private act(actions: readonly Action[]): void {
+    for (const action of actions) {
+      // Ctrl-], alone in a read, is how xenconsole is left.
+      if (action.type === 'finish') this.later(200, '\x1d');
+      else this.later(action.afterMs, action.bytes);
+    }
+  }
+
+  private later(ms: number, bytes: string): void {
+    const timer = setTimeout(() => {
+      this.timers.delete(timer);
+      this.send(bytes);
+    }, ms);
+    this.timers.add(timer);
+  }
+
+  private send(bytes: string): void {
+    this.input?.write(Buffer.from(bytes, 'latin1'));
+  }
+
+  private expire(ms: number | undefined): void {
+    clearTimeout(this.deadline);
+    if (ms !== undefined) this.deadline = setTimeout(() => this.options.stop(), ms);
+  }
+}
