@@ -29,6 +29,5 @@ sleep 1
 echo "migrate \"exec:cat > $folder/dom0.state\"" >&3
 echo quit >&3
 wait $pid
-cat monitor.log
 ls -l "$folder"
 cd / && rm -rf "$work"

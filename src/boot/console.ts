@@ -60,7 +60,7 @@ export function readable(text: string): string {
     stripVTControlCharacters(lines)
       .replaceAll('\r', '')
       // biome-ignore lint/suspicious/noControlCharactersInRegex: other control characters say nothing
-      .replace(/[\x00-\x08\x0b-\x1f\x7f]/g, '')
+      .replace(/[\x00-\x08\x0b-\x1f\x7f-\x9f]/g, '')
       .replace(/[ \t]+$/gm, '')
       .replace(/\n{2,}/g, '\n')
   );

@@ -2,8 +2,8 @@ import type { Writable } from 'node:stream';
 import type { OutputChunk } from '../engine/demux.ts';
 import { Splitter } from './console.ts';
 import type { JobCase } from './job.ts';
-import { judge } from './judge.ts';
-import type { CaseResult } from './types.ts';
+import { judge, untried } from './judge.ts';
+import type { BootSubject, CaseResult } from './types.ts';
 import { type Action, Watch } from './watch.ts';
 
 /** Lines of Xen's console that are kept for a log. */
@@ -17,6 +17,8 @@ const PATIENCE_MS = 30_000;
 export interface MachineOptions {
   nonce: string;
   cases: readonly JobCase[];
+  /** Images that never came as far as a menu or a prompt: their other cases are not tried. Added to. */
+  hopeless: Set<BootSubject>;
   /** From a saved state: dom0 waits for our word already. */
   saved: boolean;
   /** How long dom0 may take to come up, in milliseconds. */
@@ -116,8 +118,7 @@ export class Machine {
       case 'case': {
         const entry = this.options.cases.find((one) => one.id === id);
         if (!entry) return;
-        this.current = { entry, watch: new Watch(entry.bootCase, Date.now()) };
-        this.expire(entry.bootCase.limit * 1000 + PATIENCE_MS);
+        this.begin(entry);
         break;
       }
       case 'xl':
@@ -136,6 +137,19 @@ export class Machine {
     }
   }
 
+  private begin(entry: JobCase): void {
+    const { subject, bootCase } = entry;
+    if (this.options.hopeless.has(subject)) {
+      this.judged.add(entry);
+      this.options.onResult(entry, untried(bootCase));
+      this.send('skip\n');
+      return;
+    }
+    this.current = { entry, watch: new Watch(bootCase, Date.now()) };
+    this.expire(bootCase.limit * 1000 + PATIENCE_MS);
+    this.send('go\n');
+  }
+
   private verdict(ending: Parameters<typeof judge>[1]): void {
     if (!this.current) return;
     const { entry, watch } = this.current;
@@ -143,6 +157,7 @@ export class Machine {
     for (const timer of this.timers) clearTimeout(timer);
     this.timers.clear();
     this.judged.add(entry);
+    if (!watch.alive) this.options.hopeless.add(entry.subject);
     this.options.onResult(entry, judge(watch, ending));
   }
 

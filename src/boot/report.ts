@@ -42,7 +42,7 @@ export function timesText({ menu, guest }: { menu?: number | undefined; guest?: 
   return parts.join(', ');
 }
 
-const mark = (result: CaseResult) => (result.ok ? 'ok' : result.essential ? 'FAILED' : 'failed');
+const mark = (result: CaseResult) => (result.ok ? 'ok' : 'FAILED');
 
 /** The consoles of all cases, for a log file. */
 export function bootLog(report: BootReport): string {

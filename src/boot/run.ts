@@ -70,12 +70,13 @@ export async function bootImages(subjects: readonly BootSubject[], context: Boot
   const results = new Map<JobCase, CaseResult>();
   const all = jobCases(subjects);
   const ways = await waysFor(context);
+  const hopeless = new Set<BootSubject>();
   let environment: BootEnvironment | undefined;
   let pending = all;
   let stuck = 0;
   while (pending.length > 0) {
     const way = ways[0] as Way;
-    const { machine, left, code } = await runMachine(pending, way, context, (entry, result) => {
+    const { machine, left, code } = await runMachine(pending, way, context, hopeless, (entry, result) => {
       results.set(entry, result);
       context.onResult?.(entry.subject.id, result);
     });
@@ -126,6 +127,7 @@ async function runMachine(
   cases: readonly JobCase[],
   way: Way,
   context: BootContext,
+  hopeless: Set<BootSubject>,
   onResult: (entry: JobCase, result: CaseResult) => void,
 ): Promise<{ machine: Machine; left: JobCase[]; code: number | undefined }> {
   const { engine, labels } = context;
@@ -134,6 +136,7 @@ async function runMachine(
   const machine = new Machine({
     nonce,
     cases,
+    hopeless,
     saved: way.start === 'saved',
     startMs: way.accelerator === 'kvm' ? KVM_START_MS : START_MS[way.start],
     onResult,

@@ -1,15 +1,17 @@
-import { OutputError } from '../errors.ts';
+import { OutputError, UsageError } from '../errors.ts';
 import { type Inspection, inspectImage } from '../inspect/inspect.ts';
 import type { Arch, Loader } from '../recipes/types.ts';
-import { casesFor, type ImageKind, linuxCase } from './cases.ts';
+import { casesFor, type ImageKind, linuxCase, stressCase } from './cases.ts';
 import type { BootCase, BootSubject } from './types.ts';
 
 /** Which cases to boot an image with. */
 export interface CaseChoice {
   /** A real Linux is booted, too. */
   linux: boolean;
-  /** Names of cases; all if none. */
+  /** Names of cases, `linux` and `stress` among them; the usual ones if undefined. */
   only?: readonly string[] | undefined;
+  /** How often each case is gone through; once if undefined. */
+  repeat?: number | undefined;
 }
 
 /** The width that a file's name promises, if it does. */
@@ -27,10 +29,16 @@ function reasonAgainst(inspection: Inspection, name: string): string | undefined
   return undefined;
 }
 
-function chosen(kind: ImageKind, choice: CaseChoice): BootCase[] {
-  const linux = choice.linux ? linuxCase(kind) : undefined;
-  const cases = [...casesFor(kind), ...(linux ? [linux] : [])];
-  return choice.only === undefined ? cases : cases.filter(({ name }) => choice.only?.includes(name));
+/** @throws UsageError OPTION_INVALID where a case is named that there is none of for such an image */
+function chosen(id: string, kind: ImageKind, { only, linux, repeat = 1 }: CaseChoice): BootCase[] {
+  const usual = casesFor(kind);
+  const real = linuxCase(kind) ?? [];
+  const all = [usual, real, stressCase(kind)].flat();
+  const unknown = only?.find((name) => !all.some((one) => one.name === name));
+  if (unknown !== undefined)
+    throw new UsageError('OPTION_INVALID', `${id} has no case "${unknown}"`, { expected: all.map(({ name }) => name).join(', ') });
+  const cases = only ? all.filter(({ name }) => only.includes(name)) : [usual, linux ? real : []].flat();
+  return Array.from({ length: repeat }, () => cases).flat();
 }
 
 /**
@@ -42,7 +50,7 @@ export function cellSubject(
   image: Uint8Array,
   choice: CaseChoice,
 ): BootSubject {
-  return { id: cell.id, image, arch: cell.arch, cases: chosen(cell, choice) };
+  return { id: cell.id, image, arch: cell.arch, cases: chosen(cell.id, cell, choice) };
 }
 
 /**
@@ -61,5 +69,5 @@ export function fileSubject(name: string, image: Uint8Array, choice: CaseChoice)
     });
   }
   const loader = inspection.kind === 'pv-grub' || inspection.kind === 'pvgrub2' ? inspection.kind : undefined;
-  return { id: name, image, arch: inspection.arch, cases: chosen({ loader, arch: inspection.arch }, choice) };
+  return { id: name, image, arch: inspection.arch, cases: chosen(name, { loader, arch: inspection.arch }, choice) };
 }

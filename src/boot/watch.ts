@@ -48,6 +48,11 @@ export class Watch {
     return readable(this.raw);
   }
 
+  /** The loader came as far as its menu, its prompt or a kernel. */
+  get alive(): boolean {
+    return this.menu !== undefined || this.prompt || this.waits || this.guest !== undefined;
+  }
+
   /** Text of the guest's console. */
   text(chunk: string, now: number): Action[] {
     this.raw += chunk;

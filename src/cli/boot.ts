@@ -8,13 +8,13 @@ import { cellFolder, readMetadata } from '../build/artifacts.ts';
 import { amendMetadata, BootStage, recordBoot } from '../build/boot-stage.ts';
 import type { Metadata } from '../build/metadata.ts';
 import type { Settings } from '../config/settings.ts';
-
 import { ownerLabels, sweep, thisOwner } from '../engine/labels.ts';
 import { errorData, exitCode, ForgeError, OutputError, runExitCode, UsageError } from '../errors.ts';
 import type { Cell } from '../plan/plan.ts';
 import { renderer } from '../report/render.ts';
 import { table } from '../report/table.ts';
 import { ifThere } from '../util/files.ts';
+import { sha256 } from '../util/hash.ts';
 import { type BootFlags, bootChoice } from './boot-flags.ts';
 import { bareSettings, type CommonOptions, planned, print, printJson, withEngine } from './context.ts';
 
@@ -69,6 +69,13 @@ async function placedTask(cell: Cell, settings: Settings, choice: Parameters<typ
   if (!metadata || !image) {
     throw new OutputError('OUTPUT_MISSING', `${cell.id} is not in ${settings.output}`, {
       hint: `pvgrub build ${cell.id} --boot, or name another folder with --out`,
+    });
+  }
+  if (sha256(image) !== metadata.image.sha256) {
+    throw new OutputError('OUTPUT_DAMAGED', `${join(folder, metadata.image.file)} is not the image that its metadata names`, {
+      expected: metadata.image.sha256,
+      got: sha256(image),
+      hint: `pvgrub build ${cell.id} makes it again`,
     });
   }
   return { subject: cellSubject(cell, image, choice), placed: { folder, metadata } };

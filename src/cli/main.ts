@@ -29,8 +29,6 @@ const accelOption = () =>
   new Option('--accel <kind>', 'auto: KVM where it is real, else emulation; tcg: emulation; kvm: even if it looks unreal')
     .default('auto')
     .choices(['auto', 'tcg', 'kvm']);
-const casesOption = () =>
-  new Option('--cases <names>', 'only these cases, with commas between them: disk, partition, ext4 … (docs/boot.md)');
 const engineOption = () => new Option('--engine <where>', 'auto, private, or an address: unix:///…, tcp://…, ssh://…');
 
 function program(): Command {
@@ -90,7 +88,8 @@ function program(): Command {
     .argument('[image...]', 'image files, or globs over cells that are built; the default cells if none')
     .addOption(guestOption())
     .addOption(accelOption())
-    .addOption(casesOption())
+    .option('--cases <names>', 'only these cases, with commas between them: disk, partition, ext4 … stress (docs/boot.md)')
+    .option('--repeat <n>', 'go through all cases so often')
     .option('-j, --jobs <n>', 'machines side by side')
     .option('--out <dir>', 'folder of the results')
     .option('--no-setup', 'install and start nothing')
@@ -105,7 +104,7 @@ function program(): Command {
     .addOption(configOption())
     .addHelpText(
       'after',
-      '\nExamples:\n  pvgrub boot /usr/lib/xen/boot/pv-grub-x86_64.gz\n  pvgrub boot pv-grub-4.17.5-x86_64 --guest linux',
+      '\nExamples:\n  pvgrub boot /usr/lib/xen/boot/pv-grub-x86_64.gz\n  pvgrub boot pv-grub-4.17.5-x86_64 --guest linux\n  pvgrub boot pv-grub-4.17.5-x86_64 --cases stress --repeat 50',
     )
     .action(async (images, options) => (await import('./boot.ts')).bootCommand(images, options));
 

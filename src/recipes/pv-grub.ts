@@ -87,7 +87,7 @@ const COMPRESSIONS: For<string[]>[] = [
 ];
 const FILE_SYSTEMS: For<string[]>[] = [
   { value: ['ext2', 'ext3', 'fat', 'iso9660', 'jfs', 'minix', 'reiserfs', 'ufs2', 'xfs'] },
-  { from: '4.2.0', value: ['ext4', 'btrfs (nodes of 4 KiB)'] },
+  { from: '4.2.0', value: ['ext4'] },
 ];
 
 function reads(version: string, arch: Arch): Reads {

@@ -54,8 +54,10 @@ describe('sources of pv-grub', () => {
   });
 
   test('edits are those of the release', () => {
-    expect(recipe('4.1.4').edits.map((edit) => edit.id)).toEqual(['mkheader-python3']);
-    expect(recipe('4.20.4').edits.map((edit) => edit.id)).toEqual(['tools-config-h', 'tools-mk']);
+    const ids = (version: string, arch: Arch) => recipe(version, arch).edits.map((edit) => edit.id);
+    expect(ids('4.1.4', 'x86_64').sort()).toEqual(['event-entry-fxsave', 'mkheader-python3']);
+    expect(ids('4.20.4', 'x86_32').sort()).toEqual(['grub-ext4', 'kexec-no-vtpm', 'tools-config-h', 'tools-mk']);
+    expect(ids('4.20.4', 'x86_64').sort()).toEqual([...ids('4.20.4', 'x86_32'), 'minios-event-entry-fxsave'].sort());
   });
 });
 
@@ -148,10 +150,14 @@ describe('what a pv-grub cell promises', () => {
     expect(recipe('4.20.4').reads.kernelCompressions).toContain('zstd');
   });
 
-  test('old 32-bit images carry the warning that newer hosts crash them', () => {
-    const warned = (arch: Arch) => versions.filter((version) => recipe(version, arch).warnings.length > 0);
-    expect(warned('x86_64')).toEqual([]);
-    expect(warned('x86_32')).toEqual(versions.filter((version) => compareVersions(version, '4.6.6') <= 0));
+  test('what newer hosts and compilers broke is mended in every release that has it, by width', () => {
+    const mended = (arch: Arch, ...ids: string[]) =>
+      versions.filter((version) => recipe(version, arch).edits.some((edit) => ids.includes(edit.id)));
+    const upTo = (last: string) => versions.filter((version) => compareVersions(version, last) <= 0);
+    expect(mended('x86_32', 'l1-frames', 'minios-l1-frames')).toEqual(upTo('4.6.6'));
+    expect(mended('x86_64', 'l1-frames', 'minios-l1-frames')).toEqual([]);
+    expect(mended('x86_64', 'event-entry-fxsave', 'minios-event-entry-fxsave')).toEqual(upTo('4.20.4'));
+    expect(mended('x86_32', 'event-entry-fxsave', 'minios-event-entry-fxsave')).toEqual([]);
   });
 
   test('there is no PVH image, and no release that the catalog does not have', async () => {

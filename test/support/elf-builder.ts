@@ -94,6 +94,8 @@ export function buildElf(spec: ElfSpec): Buffer {
     const { offset, data } = covered;
     const vaddr = segment.vaddr ?? 0;
     file.writeUInt32LE(segment.type, base);
+    // Readable, writable, executable: Xen loads no segment that is only read.
+    file.writeUInt32LE(7, base + (wide ? 4 : 24));
     // type, flags, offset, vaddr, paddr, filesz, memsz, align; in 32 bits the flags stand before the last.
     if (wide) for (const [k, value] of [offset, vaddr, vaddr, data.length, data.length, 4].entries()) word(file, value, base + 8 + 8 * k);
     else for (const [k, value] of [offset, vaddr, vaddr, data.length, data.length, 4, 4].entries()) word(file, value, base + 4 + 4 * k);

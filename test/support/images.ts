@@ -39,6 +39,17 @@ export function notesImage(options: ImageOptions = {}): Buffer {
   return buildElf({ bits, entry: 0x10_0000, sections, segments: segments ? load : [] });
 }
 
+/** A small PV guest that is no loader: Xen starts it at the code that is given. */
+export function tinyGuest(code: readonly number[], bits: 32 | 64 = 64): Buffer {
+  const notes = Buffer.concat([
+    ...[xenNote(6, 'test'), xenNote(5, 'xen-3.0'), xenNote(8, 'generic'), xenNote(9, 'yes')],
+    ...[xenNote(3, 0n, bits), xenNote(1, 0x10_0000n, bits), xenNote(2, 0x10_1000n, bits)],
+  ]);
+  // A page for the code, one for Xen's hypercalls.
+  const text = Buffer.concat([Buffer.from(code), Buffer.alloc(2 * 4096 - code.length)]);
+  return buildElf({ bits, entry: 0x10_0000, sections: [section('.text', text), section('.note.Xen', notes, 7)], segments: load });
+}
+
 /** An older image: no notes, but a section `__xen_guest`. */
 export function guestSectionImage(text: string, bits: 32 | 64 = 64): Buffer {
   const code = Buffer.concat([Buffer.from('GNU GRUB\0'), noise(200_000)]);

@@ -1,0 +1,124 @@
+import { execFileSync } from 'node:child_process';
+import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { BootReport } from '../../src/boot/types.ts';
+import type { Metadata } from '../../src/build/metadata.ts';
+import type { Event } from '../../src/report/events.ts';
+import { debianMirrors } from '../../src/sources/origins/debian.ts';
+import { type Called, pvgrub } from '../support/cli.ts';
+import { tinyGuest } from '../support/images.ts';
+import { makeProduct } from '../support/product.ts';
+import { leftovers, testEngine } from '../support/run-stand-in.ts';
+
+// Real images, built from Debian's mirror and booted in a real Xen, as a user calls it. One run builds; the tests look
+// at what came of it, and boot it again with what is broken beside it.
+const folder = mkdtempSync(join(tmpdir(), 'pvgrub-boot-'));
+const out = join(folder, 'out');
+const placed = (arch: string, file: string) => join(out, 'pvgrub2/2.14', arch, file);
+const IMAGES = { x86_64: 'grub-x86_64-xen.bin', x86_32: 'grub-i386-xen.bin' } as const;
+const call = (...args: string[]) =>
+  pvgrub([...args, '--engine', process.env['PVGRUB_TEST_ENGINE'] ?? 'none', '--no-setup'], { cwd: folder });
+const reports = (called: Called) => JSON.parse(called.stdout) as BootReport[];
+
+/** Write a file to boot. */
+function file(name: string, content: Uint8Array): string {
+  writeFileSync(join(folder, name), content);
+  return name;
+}
+
+const mirrors = await debianMirrors(undefined);
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+describe.skipIf(mirrors.length === 0)('images in a real Xen', () => {
+  let built: Called;
+  beforeAll(async () => {
+    built = await call('build', 'pvgrub2-2.14-x86_64', 'pvgrub2-2.14-x86_32', '--boot', '--out', out, '--progress', 'json');
+  });
+
+  test('build --boot boots both widths in every case before it places them, and writes down how it went', () => {
+    expect(built).toMatchObject({ code: 0, stderr: '' });
+    const events = built.stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Event);
+    const booted = events.flatMap((event) => (event.type === 'boot-case' ? [event] : []));
+    expect(booted.map(({ case: name }) => name).sort()).toEqual(
+      ['disk', 'partition', 'legacy', 'pvboot', 'btrfs'].flatMap((name) => [name, name]).sort(),
+    );
+    for (const [arch, image] of Object.entries(IMAGES)) {
+      const metadata = JSON.parse(readFileSync(placed(arch, 'metadata.json'), 'utf8')) as Metadata;
+      expect(metadata.boot).toMatchObject({
+        ok: true,
+        hypervisor: expect.stringMatching(/^Xen 4\.17/),
+        accelerator: expect.stringMatching(/tcg|kvm/),
+      });
+      for (const one of metadata.boot?.cases ?? []) {
+        expect(one).toMatchObject({ ok: true, menuSeconds: expect.any(Number), guestSeconds: expect.any(Number) });
+      }
+      expect(readFileSync(placed(arch, 'boot.log'), 'utf8')).toMatch(/GNU GRUB[\s\S]*pvgrub-guest: how=\[xen-3\.0-x86_(64|32p)?\]?/);
+      expect(existsSync(placed(arch, image))).toBe(true);
+    }
+    execFileSync('sha256sum', ['-c', '--strict', 'SHA256SUMS'], { cwd: out });
+  });
+
+  test('broken images are told as what they are, each within its limit, and the good one after them boots', async () => {
+    const good = file('good-x86_64.bin', readFileSync(placed('x86_64', IMAGES.x86_64)));
+    // A halt that is undone by nothing, an undefined instruction, a loader that is cut off, one under the other's name.
+    const silent = file('silent', tinyGuest([0xeb, 0xfe]));
+    const crash = file('crash', tinyGuest([0x0f, 0x0b], 32));
+    const cut = file('cut-off.bin', readFileSync(join(folder, good)).subarray(0, 1_000_000));
+    copyFileSync(placed('x86_32', IMAGES.x86_32), join(folder, 'pv-grub-x86_64'));
+    const called = await call(
+      'boot',
+      silent,
+      crash,
+      good,
+      cut,
+      'pv-grub-x86_64',
+      '--cases',
+      'disk',
+      '--jobs',
+      '1',
+      '--json',
+      '--progress',
+      'quiet',
+    );
+    expect(called.code).toBe(5);
+    expect(called.stderr).toMatch(/cut-off\.bin[^\n]*\[\w+\]/);
+    expect(called.stderr).toMatch(/pv-grub-x86_64 cannot be booted: it is made for x86_32, but its name says x86_64/);
+    const told = Object.fromEntries(reports(called).map(({ id, cases }) => [id, cases[0]]));
+    expect(told[silent]).toMatchObject({ ok: false, said: 'it printed nothing; no more came within 60 s' });
+    expect(told[crash]).toMatchObject({ ok: false, said: expect.stringMatching(/^it crashed before its menu: \(XEN\) .*(#UD|opcode)/) });
+    expect(told[crash]?.diagnosis.join('\n')).toMatch(/EIP|RIP/);
+    expect(told[good]).toMatchObject({ ok: true, said: 'the guest kernel started' });
+  });
+
+  test('a placed image that is not the one of its metadata is refused, and nothing is written', async () => {
+    const [metadata, image] = [placed('x86_64', 'metadata.json'), placed('x86_64', IMAGES.x86_64)];
+    const before = readFileSync(metadata, 'utf8');
+    writeFileSync(image, tinyGuest([0x0f, 0x0b]));
+    const called = await call('boot', 'pvgrub2-2.14-x86_64', '--out', out, '--progress', 'plain');
+    expect(called).toMatchObject({ code: 5, stderr: expect.stringContaining('[OUTPUT_DAMAGED]') });
+    expect(readFileSync(metadata, 'utf8')).toBe(before);
+  });
+
+  test('build --boot places no image that does not boot, and says what happened', async () => {
+    const product = makeProduct();
+    try {
+      const called = await product.call([
+        ...['build', 'pv-grub-4.2.5-x86_64', '--boot', '--progress', 'plain', '--no-setup'],
+        ...['--engine', process.env['PVGRUB_TEST_ENGINE'] ?? 'none', ...product.origins()],
+      ]);
+      expect(called).toMatchObject({
+        code: 5,
+        stderr: expect.stringMatching(/does not boot as it should: 5 of 5 cases failed[\s\S]*\[BOOT_FAILED\]/),
+      });
+      expect(existsSync(join(product.folder, 'artifacts/pv-grub/4.2.5'))).toBe(false);
+    } finally {
+      product.remove();
+    }
+    expect(await leftovers(await testEngine())).toEqual({ containers: 0, volumes: 0 });
+  });
+});
