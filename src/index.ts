@@ -1,5 +1,9 @@
 /** The library's door. */
 
+export { type BootImage, ensureBootImage } from './boot/boot-image.ts';
+export { type BootContext, bootImages } from './boot/run.ts';
+export { cellSubject, fileSubject } from './boot/subject.ts';
+export type { BootCase, BootReport, BootSubject, CaseResult } from './boot/types.ts';
 export type { Metadata } from './build/metadata.ts';
 export { type RunContext, type RunResult, runBuild } from './build/run.ts';
 export { loadCatalog } from './catalog/load.ts';
