@@ -142,6 +142,13 @@ function pvgrub2Case(
   };
 }
 
+/** GRUB's loader of Linux on PCs, which PVH has, puts the kernel's name before what the menu says. */
+function asGiven(arch: Arch, bootCase: BootCase): BootCase {
+  const { expect } = bootCase;
+  if (arch !== 'x86_32_pvh' || !('commandLine' in expect)) return bootCase;
+  return { ...bootCase, expect: { ...expect, commandLine: `BOOT_IMAGE=/boot/kernel ${expect.commandLine}` } };
+}
+
 function pvgrub2Cases(arch: Arch, version: string | undefined): BootCase[] {
   // The test guest of PVH is a bzImage, which is never packed again.
   const packed = arch === 'x86_32_pvh' ? 'kernel' : 'kernel.gz';
@@ -205,7 +212,7 @@ export function linuxCase({ loader, arch, version }: ImageKind): BootCase | unde
 }
 
 /** A large kernel is read from disk while events come in: what is read must be whole. */
-export function stressCase({ loader }: ImageKind): BootCase {
+export function stressCase({ loader, arch }: ImageKind): BootCase {
   const name = 'stress';
   const what = 'a kernel of 12 MB, read while events come in';
   const more = { memory: 128, limit: 90, stress: true } as const;
@@ -213,12 +220,12 @@ export function stressCase({ loader }: ImageKind): BootCase {
     loader === 'pv-grub'
       ? pvGrubCase(name, what, { table: 'none', make: EXT2, size: 40 }, more)
       : pvgrub2Case(name, what, { table: 'none', make: EXT2, size: 40 }, more);
-  return { ...base, disk: { ...base.disk, files: { ...base.disk.files, '/boot/kernel': { put: 'large' } } } };
+  return asGiven(arch, { ...base, disk: { ...base.disk, files: { ...base.disk.files, '/boot/kernel': { put: 'large' } } } });
 }
 
 /** The cases for an image, in order; a Xen guest that is no loader gets the one that shows what it does. */
 export function casesFor(kind: ImageKind): BootCase[] {
-  if (kind.loader === 'pvgrub2') return pvgrub2Cases(kind.arch, kind.version);
+  if (kind.loader === 'pvgrub2') return pvgrub2Cases(kind.arch, kind.version).map((one) => asGiven(kind.arch, one));
   const cases = pvGrubCases(kind.version);
   return kind.loader === 'pv-grub' ? cases : cases.slice(0, 1);
 }

@@ -97,6 +97,8 @@ export class Machine {
     this.errorRest = lines.pop() as string;
     for (const line of lines.map((part) => part.replace(/\r/g, ''))) {
       this.errors.push(line);
+      // What Xen says of each PVH guest that is made.
+      if (/^\(XEN\) HVM .* save: /.test(line)) continue;
       if (line.startsWith('(XEN)') && this.current && this.current.watch.xen.length < 100) this.current.watch.xen.push(line);
     }
     if (this.errors.length > KEPT) this.errors.splice(0, this.errors.length - KEPT);

@@ -9,7 +9,7 @@ import { amendMetadata, BootStage, recordBoot } from '../build/boot-stage.ts';
 import type { Metadata } from '../build/metadata.ts';
 import type { Settings } from '../config/settings.ts';
 import { ownerLabels, sweep, thisOwner } from '../engine/labels.ts';
-import { errorData, exitCode, ForgeError, OutputError, runExitCode, UsageError } from '../errors.ts';
+import { errorData, exitCode, OutputError, runExitCode, UsageError } from '../errors.ts';
 import type { Cell } from '../plan/plan.ts';
 import { renderer } from '../report/render.ts';
 import { table } from '../report/table.ts';
@@ -47,18 +47,21 @@ async function tasksFor(
     });
   const failures: unknown[] = [];
   const tasks: Task[] = [];
-  for (const file of files) {
+  // What cannot be booted is told; the others are booted all the same.
+  const add = async (task: () => Promise<Task>) => {
     try {
-      tasks.push({ subject: { ...fileSubject(basename(file), await readFile(file), choice), id: file } });
+      tasks.push(await task());
     } catch (error) {
-      if (!(error instanceof ForgeError)) throw error;
+      if (!(error instanceof OutputError)) throw error;
       failures.push(error);
     }
-  }
+  };
+  for (const file of files)
+    await add(async () => ({ subject: { ...fileSubject(basename(file), await readFile(file), choice), id: file } }));
   // A configuration is code: for files alone none is loaded.
   if (selectors.length === 0 && files.length > 0) return { settings: bareSettings(options), tasks, failures };
   const { settings, cells } = await planned(selectors, options, 'default');
-  for (const cell of cells) tasks.push(await placedTask(cell, settings, choice));
+  for (const cell of cells) await add(() => placedTask(cell, settings, choice));
   return { settings, tasks, failures };
 }
 
@@ -87,16 +90,19 @@ export async function bootCommand(args: string[], options: BootOptions): Promise
   const { settings, tasks, failures } = await tasksFor(args, options);
   for (const error of failures) process.stderr.write(`pvgrub: ${errorData(error).message} [${errorData(error).code}]\n`);
   const reports: BootReport[] = [];
+  const choice = bootChoice(options);
+  // A few cases, or many times the same, are no verdict on the image.
+  const whole = choice.only === undefined && choice.repeat === 1;
   if (tasks.length > 0) {
     await withEngine(settings, options, emit, async (engine, signal) => {
       await sweep(engine);
       const labels = ownerLabels(thisOwner(randomBytes(8).toString('hex')));
-      const stage = new BootStage({ engine, settings, cwd: process.cwd(), labels, signal, emit, choice: bootChoice(options) });
+      const stage = new BootStage({ engine, settings, cwd: process.cwd(), labels, signal, emit, choice });
       await inBatches(tasks, Math.max(1, Math.min(settings.cells, settings.cores)), async (batch) => {
         const results = await stage.boot(batch.map(({ subject }) => subject));
         for (const [i, report] of results.entries()) {
           reports.push(report);
-          await writeDown(report, batch[i]?.placed).catch((error: unknown) => failures.push(error));
+          if (whole) await writeDown(report, batch[i]?.placed).catch((error: unknown) => failures.push(error));
         }
       });
     });
