@@ -83,9 +83,14 @@ export function demandBoot(report: BootReport): void {
   });
 }
 
-/** Put how it booted into the metadata of an image that is in its place. */
-export async function amendMetadata(folder: string, metadata: Metadata, boot: BootMetadata): Promise<Metadata> {
-  const amended = { ...metadata, boot };
+/**
+ * Write down how an image that is in its place booted, good or bad, beside it and in its metadata.
+ * @throws OutputError BOOT_FAILED, after all is written, where a case did not go as it should
+ */
+export async function recordPlaced(report: BootReport, folder: string, metadata: Metadata): Promise<Metadata> {
+  const amended = { ...metadata, boot: bootMetadata(report) };
+  await writeFileAtomic(join(folder, BOOT_LOG), bootLog(report));
   await writeFileAtomic(join(folder, 'metadata.json'), `${JSON.stringify(amended, null, 2)}\n`);
+  demandBoot(report);
   return amended;
 }

@@ -17,7 +17,7 @@ import type { StoredSource } from '../sources/store.ts';
 import { writeFileAtomic } from '../util/files.ts';
 import { hashFile } from '../util/hash.ts';
 import { cellFolder, outputError, place, stagingFolder, sweepWork, writeSums } from './artifacts.ts';
-import { amendMetadata, type BootChoice, BootStage, recordBoot } from './boot-stage.ts';
+import { type BootChoice, BootStage, recordBoot, recordPlaced } from './boot-stage.ts';
 import { Budget } from './budget.ts';
 import { buildCell } from './cell.ts';
 import { journal } from './journal.ts';
@@ -257,7 +257,7 @@ async function bootPlaced(cell: Cell, there: Metadata, boot: BootStage, context:
   const folder = cellFolder(context.settings.output, cell);
   const bytes = await readFile(join(folder, there.image.file));
   const [report] = await boot.boot([cellSubject(cell, bytes, context.boot as BootChoice)]);
-  return report ? amendMetadata(folder, there, await recordBoot(report, folder)) : there;
+  return report ? recordPlaced(report, folder, there) : there;
 }
 
 async function digestOf(folder: string, file: string): Promise<{ file: string; size: number; sha256: string }> {

@@ -5,11 +5,11 @@ import { bootFaults, timesText } from '../boot/report.ts';
 import { cellSubject, fileSubject } from '../boot/subject.ts';
 import type { BootReport, BootSubject } from '../boot/types.ts';
 import { cellFolder, readMetadata } from '../build/artifacts.ts';
-import { amendMetadata, BootStage, recordBoot } from '../build/boot-stage.ts';
+import { BootStage, recordPlaced } from '../build/boot-stage.ts';
 import type { Metadata } from '../build/metadata.ts';
 import type { Settings } from '../config/settings.ts';
 import { ownerLabels, sweep, thisOwner } from '../engine/labels.ts';
-import { errorData, exitCode, OutputError, runExitCode, UsageError } from '../errors.ts';
+import { errorText, exitCode, OutputError, runExitCode, UsageError } from '../errors.ts';
 import type { Cell } from '../plan/plan.ts';
 import { renderer } from '../report/render.ts';
 import { table } from '../report/table.ts';
@@ -88,7 +88,8 @@ async function placedTask(cell: Cell, settings: Settings, choice: Parameters<typ
 export async function bootCommand(args: string[], options: BootOptions): Promise<void> {
   const emit = renderer(options.progress);
   const { settings, tasks, failures } = await tasksFor(args, options);
-  for (const error of failures) process.stderr.write(`pvgrub: ${errorData(error).message} [${errorData(error).code}]\n`);
+  const complain = (error: unknown) => process.stderr.write(`pvgrub: ${errorText(error)}\n`);
+  failures.forEach(complain);
   const reports: BootReport[] = [];
   const choice = bootChoice(options);
   // A few cases, or many times the same, are no verdict on the image.
@@ -102,14 +103,18 @@ export async function bootCommand(args: string[], options: BootOptions): Promise
         const results = await stage.boot(batch.map(({ subject }) => subject));
         for (const [i, report] of results.entries()) {
           reports.push(report);
-          if (whole) await writeDown(report, batch[i]?.placed).catch((error: unknown) => failures.push(error));
+          if (whole)
+            await writeDown(report, batch[i]?.placed).catch((error: unknown) => {
+              failures.push(error);
+              // That it does not boot is told below.
+              if (!(error instanceof OutputError && error.code === 'BOOT_FAILED')) complain(error);
+            });
         }
       });
     });
   }
   if (options.json) printJson(reports);
   else if (reports.length > 0) show(reports);
-  // What was placed has told its failure already; what was a file has its report.
   const errors = [...failures, ...reports.filter((report) => !report.ok).map(() => new OutputError('BOOT_FAILED', ''))];
   if (errors.length > 0) process.exitCode = runExitCode(errors) || exitCode(errors[0]);
 }
@@ -123,7 +128,7 @@ async function inBatches(tasks: readonly Task[], machines: number, work: (batch:
 
 async function writeDown(report: BootReport, placed: Task['placed']): Promise<void> {
   if (!placed) return;
-  await amendMetadata(placed.folder, placed.metadata, await recordBoot(report, placed.folder));
+  await recordPlaced(report, placed.folder, placed.metadata);
 }
 
 /** What a person wants to know: a line for each case, and all there is to say about those that failed. */

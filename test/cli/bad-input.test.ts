@@ -23,6 +23,8 @@ describe('bad input ends with exit code 2, an error that says what to try, and n
     [['build', '--trust', 'grubb', 'pvgrub2-2.14-x86_64'], 'OPTION_INVALID', 'grub2'],
     [['build', '--origin', 'xn=dir:.', 'pvgrub2-2.14-x86_64'], 'OPTION_INVALID', 'mini-os'],
     [['inspect', 'no-such-file'], 'FILE_UNREADABLE', 'no-such-file'],
+    [['boot', './no-such-file'], 'FILE_UNREADABLE', 'name an image, or a selector'],
+    [['boot', 'pvgrub2-2.14-x86_64', '--repeat', '0'], 'OPTION_INVALID', '1 to 500'],
     [['matrix', '--config', 'no-such-config.json'], 'CONFIG_UNREADABLE', 'no-such-config.json'],
   ])('%j', async (args, code, hint) => {
     const called = await pvgrub(args, { cwd: folder });
