@@ -6,12 +6,12 @@ set -eu
 accelerator=$1
 start=$2
 cd /cell
-sh in/disks.sh >&2
+sh in/disks.sh >&2 || exit 3
 job=/cell/job.img
 truncate -s 8G "$job"
 # dom0 mounts it: all files, and a tenth and some for what a file system takes.
 size=$(du -s -B 1M job | cut -f1)
-mke2fs -q -t ext4 -O ^has_journal,^metadata_csum -E lazy_itable_init=1,nodiscard -m 0 -d job "$job" "$((size + size / 10 + 16))M" >&2
+mke2fs -q -t ext4 -O ^has_journal,^metadata_csum -E lazy_itable_init=1,nodiscard -m 0 -d job "$job" "$((size + size / 10 + 16))M" >&2 || exit 3
 rm -rf job
 
 mkfifo xen.in xen.out

@@ -27,7 +27,9 @@ done
 # Quiet for a moment: nothing of the start is still on its way.
 sleep 1
 echo "migrate \"exec:cat > $folder/dom0.state\"" >&3
+echo "info migrate" >&3
 echo quit >&3
 wait $pid
+grep -q "status: completed" monitor.log || { cat monitor.log >&2; exit 1; }
 ls -l "$folder"
 cd / && rm -rf "$work"

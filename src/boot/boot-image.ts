@@ -5,7 +5,6 @@ import type { DebianFile, SourceRef } from '../catalog/types.ts';
 import type { PutFile } from '../engine/archive.ts';
 import type { Engine } from '../engine/engine.ts';
 import { ensureImage, type ImageOptions } from '../engine/image.ts';
-import { readOutput } from '../engine/read-packages.ts';
 import { ensureSource, type FetchContext } from '../sources/fetch.ts';
 import { canonicalJson, sha256 } from '../util/hash.ts';
 
@@ -13,10 +12,16 @@ import { canonicalJson, sha256 } from '../util/hash.ts';
 export interface BootImage {
   /** The image's id on this engine. */
   id: string;
-  /** Packages in it and in its dom0: `package:arch=version`, sorted. */
-  packages: string[];
-  /** SHA-256 over Dockerfile.boot, boot/, the hypervisor's sources and the packages. */
-  digest: string;
+  /** SHA-256 over Dockerfile.boot, boot/ and the hypervisor's sources. */
+  recipe: string;
+}
+
+/** The file in the image that lists packages, its own and its dom0's: `package:arch=version` in lines, sorted. */
+export const PACKAGES = '/kit/packages';
+
+/** SHA-256 over all that a boot image is made of. */
+export function bootImageDigest({ recipe }: Pick<BootImage, 'recipe'>, packages: readonly string[]): string {
+  return sha256(canonicalJson({ recipe, packages }));
 }
 
 /** The sources of the hypervisor, as catalog/boot.json has them. */
@@ -55,8 +60,7 @@ export async function ensureBootImage(engine: Engine, fetch: FetchContext, optio
     return [...files, { name: 'xen.tar', content: { path, size: record.size } }];
   };
   const image = await ensureImage(engine, { name: 'boot image', dockerfile, identity, files: withSources }, options);
-  const packages = (await readOutput(engine, image.id, ['cat', '/kit/packages'], options.labels, options.signal)).trim().split('\n');
-  return { id: image.id, packages, digest: sha256(canonicalJson({ dockerfile, identity, packages })) };
+  return { id: image.id, recipe: sha256(canonicalJson({ dockerfile, identity })) };
 }
 
 /** The version of a package in the image; "unknown" where there is none. */

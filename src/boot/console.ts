@@ -42,6 +42,13 @@ export class Splitter {
         else text(rest.slice(mark));
         return pieces;
       }
+      // Another mark before the end: what stands before it is a guest's.
+      const next = rest.indexOf(MARK, mark + 1);
+      if (next >= 0 && next < end) {
+        text(rest.slice(mark, next));
+        rest = rest.slice(next);
+        continue;
+      }
       const line = rest.slice(mark + 1, end).replace(/\r$/, '');
       if (line.startsWith(`${this.nonce} `)) pieces.push({ type: 'word', words: line.slice(this.nonce.length + 1) });
       else if (/^(ready$|failed )/.test(line)) pieces.push({ type: 'word', words: line });
@@ -61,7 +68,9 @@ export function readable(text: string): string {
       .replaceAll('\r', '')
       // biome-ignore lint/suspicious/noControlCharactersInRegex: other control characters say nothing
       .replace(/[\x00-\x08\x0b-\x1f\x7f-\x9f]/g, '')
-      .replace(/[ \t]+$/gm, '')
+      .split('\n')
+      .map((line) => line.trimEnd())
+      .join('\n')
       .replace(/\n{2,}/g, '\n')
   );
 }

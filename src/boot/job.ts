@@ -1,7 +1,7 @@
 import type { PutFile } from '../engine/archive.ts';
 import { makeDisk } from './disk.ts';
 import { MODULE } from './module.ts';
-import type { BootCase, BootSubject } from './types.ts';
+import type { BootCase, BootSubject, GuestDisk } from './types.ts';
 
 /** One case of one image, with its place in the job. */
 export interface JobCase {
@@ -29,8 +29,15 @@ export function domainConfig(id: string, image: string, { bootCase, subject }: P
 const STRESS = `until id=$(xl domid guest 2> /dev/null); do usleep 20000; done
 path=/local/domain/0/backend/vbd/$id/51712/state
 until [ "$(xenstore-read $path 2> /dev/null)" = 4 ]; do usleep 20000; done
-while xenstore-write ${'$path 4 '.repeat(16)}; do :; done
+n=0
+while xenstore-write ${'$path 4 '.repeat(16)}; do n=$((n + 16)); echo $n > /run/stress; done
 `;
+
+/** A disk that has the image on it has room for it. */
+function roomFor(disk: GuestDisk, image: number): GuestDisk {
+  const images = Object.values(disk.files).filter((file) => 'put' in file && file.put === 'image').length;
+  return { ...disk, size: disk.size + images * Math.ceil(image / 2 ** 20) };
+}
 
 /** The ids of a job's cases: every image's cases, in order. */
 export function jobCases(subjects: readonly BootSubject[]): JobCase[] {
@@ -55,7 +62,7 @@ export function jobFiles(cases: readonly JobCase[], nonce: string): PutFile[] {
     put('domain.cfg', domainConfig(id, image, entry));
     put('limit', String(bootCase.limit));
     if (bootCase.stress) put('stress', STRESS);
-    const disk = makeDisk(bootCase.disk, id, subject.arch, `in/${image}`, `job/${id}/disk.img`);
+    const disk = makeDisk(roomFor(bootCase.disk, subject.image.length), id, subject.arch, `in/${image}`, `job/${id}/disk.img`);
     files.push(...disk.files);
     lines.push(
       `mkdir job/${id}`,

@@ -4,8 +4,6 @@ import type { Watch } from './watch.ts';
 
 /** How a case ended, as far as the machine tells. */
 export interface Ending {
-  /** Exit code of xl; undefined where the machine went down or the time was over before it ended. */
-  code: number | undefined;
   timedOut: boolean;
   /** The hypervisor or dom0 is gone. */
   machineLost: boolean;
@@ -20,9 +18,9 @@ const seconds = (ms: number) => Math.round(ms / 100) / 10;
 /** What happened, in words; the best explanation of all that was seen. */
 function happened(watch: Watch, ending: Ending): string {
   const crash = watch.xen.find((line) => CRASH.test(line));
+  if (ending.machineLost) return 'it took the hypervisor or dom0 down';
   if (watch.report) return 'the guest kernel started';
   if (watch.linux) return 'Linux started';
-  if (ending.machineLost) return 'it took the hypervisor or dom0 down';
   if (crash !== undefined) return `it crashed ${watch.menu === undefined ? 'before its menu' : 'after its menu'}: ${crash}`;
   const text = watch.console;
   const error = /^.*\b(Error \d+: .*|error: .*|xc: error: .*)$/m.exec(text)?.[0]?.trim();
@@ -39,7 +37,7 @@ function happened(watch: Watch, ending: Ending): string {
 }
 
 /** What is wrong with what the guest was given; empty for nothing. Checksums catch what a loader damages. */
-function faults({ expect, disk }: BootCase, watch: Watch): string[] {
+function faults({ expect, disk, stress }: BootCase, watch: Watch): string[] {
   const { report } = watch;
   if (!('commandLine' in expect) || !report) return [];
   const found: string[] = [];
@@ -51,15 +49,16 @@ function faults({ expect, disk }: BootCase, watch: Watch): string[] {
   const large = Object.values(disk.files).some((file) => 'put' in file && file.put === 'large');
   if (large !== report.freight.size > 0 || (large && `${report.freight.size}:${report.freight.crc}` !== FREIGHT))
     found.push(`the kernel is not what is on the disk (freight ${report.freight.size}:${report.freight.crc})`);
+  if (stress && watch.events === 0) found.push('no events were sent meanwhile');
   return found;
 }
 
 /** Size and CRC-32 of the large test kernel's freight (boot/guest/make.sh). */
 export const FREIGHT = '12582912:356e792a';
 
-/** The result of a case that was not gone through, because its image never came as far as a menu. */
-export function untried({ name, what }: BootCase): CaseResult {
-  return { name, what, ok: false, said: 'not tried: no menu came in an earlier case', diagnosis: [], console: '' };
+/** The result of a case that was not gone through. */
+export function untried({ name, what }: BootCase, why: string): CaseResult {
+  return { name, what, ok: false, said: `not tried: ${why}`, diagnosis: [], console: '' };
 }
 
 /** Compare what was seen with what is expected. Pure. */
@@ -71,14 +70,18 @@ export function judge(watch: Watch, ending: Ending): CaseResult {
   const may = expect.outcome === 'may-boot';
   const booted = watch.report !== undefined && wrong.length === 0 && watch.menu !== undefined;
   const unable = (expect.outcome === 'prompt' && unread) || (may && (unread || (watch.report === undefined && watch.waits)));
-  const met = unable || ((expect.outcome === 'boots' || may) && booted) || (expect.outcome === 'linux' && watch.linux);
+  const linux = expect.outcome === 'linux' && watch.linux && watch.menu !== undefined;
+  const met = !ending.machineLost && (unable || ((expect.outcome === 'boots' || may) && booted) || linux);
   const what = happened(watch, ending);
   const said = [
     unable ? (may ? `this build cannot: ${what}` : 'not readable, as is known of this loader') : what,
     ...(watch.menu === undefined && watch.report ? ['no menu was seen'] : []),
     ...wrong,
     ...(met || !ending.timedOut ? [] : [`no more came within ${bootCase.limit} s`]),
-  ].join('; ');
+  ]
+    .join('; ')
+    // A guest can have anything in its report.
+    .replace(/\p{Cc}/gu, (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`);
   return {
     name: bootCase.name,
     what: bootCase.what,

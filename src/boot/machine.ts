@@ -1,6 +1,6 @@
 import type { Writable } from 'node:stream';
 import type { OutputChunk } from '../engine/demux.ts';
-import { Splitter } from './console.ts';
+import { readable, Splitter } from './console.ts';
 import type { JobCase } from './job.ts';
 import { judge, untried } from './judge.ts';
 import type { BootSubject, CaseResult } from './types.ts';
@@ -19,6 +19,8 @@ export interface MachineOptions {
   cases: readonly JobCase[];
   /** Images that never came as far as a menu or a prompt: their other cases are not tried. Added to. */
   hopeless: Set<BootSubject>;
+  /** Images that did once. Added to. */
+  alive: Set<BootSubject>;
   /** From a saved state: dom0 waits for our word already. */
   saved: boolean;
   /** How long dom0 may take to come up, in milliseconds. */
@@ -80,11 +82,17 @@ export class Machine {
 
   /** The machine is gone: judges the case that was under way, if any. Gives the cases that have no result. */
   over(): JobCase[] {
+    if (this.current) this.verdict({ timedOut: false, machineLost: true });
+    this.quiet();
+    return this.options.cases.filter((entry) => !this.judged.has(entry));
+  }
+
+  /** Stop all timers, however the machine ended: what was under way can still be judged. */
+  quiet(): void {
     this.expire(undefined);
     clearInterval(this.knock);
-    const lost = this.current;
-    if (lost) this.verdict({ code: undefined, timedOut: false, machineLost: true });
-    return this.options.cases.filter((entry) => !this.judged.has(entry));
+    for (const timer of this.timers) clearTimeout(timer);
+    this.timers.clear();
   }
 
   /** The last lines of Xen, dom0 and QEMU. */
@@ -95,7 +103,7 @@ export class Machine {
   private xen(text: string): void {
     const lines = (this.errorRest + text).split('\n');
     this.errorRest = lines.pop() as string;
-    for (const line of lines.map((part) => part.replace(/\r/g, ''))) {
+    for (const line of lines.map(readable)) {
       this.errors.push(line);
       // What Xen says of each PVH guest that is made.
       if (/^\(XEN\) HVM .* save: /.test(line)) continue;
@@ -108,10 +116,11 @@ export class Machine {
     const [verb, id = '', ...rest] = words.split(' ');
     switch (verb) {
       case 'ready':
-        this.send('\n');
+        // Later it would be a guest that says so.
+        if (this.hypervisor === undefined) this.send('\n');
         break;
       case 'failed':
-        this.failure = words.slice('failed '.length);
+        if (this.hypervisor === undefined) this.failure = words.slice('failed '.length);
         break;
       case 'begin':
         clearInterval(this.knock);
@@ -124,14 +133,16 @@ export class Machine {
         break;
       }
       case 'xl':
-        this.current?.watch.xl.push(words.slice('xl '.length));
+        this.current?.watch.xl.push(readable(words.slice('xl '.length)));
         break;
       case 'end': {
-        const code = Number(rest[0]);
         // What `timeout -s KILL` ends with.
-        this.verdict({ code, timedOut: code === 137, machineLost: false });
+        this.verdict({ timedOut: Number(rest[0]) === 137, machineLost: false });
         break;
       }
+      case 'stress':
+        if (this.current) this.current.watch.events = Number(id);
+        break;
       case 'done':
         this.done = true;
         this.expire(PATIENCE_MS);
@@ -142,8 +153,9 @@ export class Machine {
   private begin(entry: JobCase): void {
     const { subject, bootCase } = entry;
     if (this.options.hopeless.has(subject)) {
+      this.expire(PATIENCE_MS);
       this.judged.add(entry);
-      this.options.onResult(entry, untried(bootCase));
+      this.options.onResult(entry, untried(bootCase, 'no menu came in an earlier case'));
       this.send('skip\n');
       return;
     }
@@ -159,7 +171,9 @@ export class Machine {
     for (const timer of this.timers) clearTimeout(timer);
     this.timers.clear();
     this.judged.add(entry);
-    if (!watch.alive) this.options.hopeless.add(entry.subject);
+    const { alive, hopeless } = this.options;
+    if (watch.alive) alive.add(entry.subject);
+    else if (!alive.has(entry.subject)) hopeless.add(entry.subject);
     this.options.onResult(entry, judge(watch, ending));
   }
 

@@ -35,6 +35,8 @@ export class Watch {
   prompt = false;
   /** A loader's error that waits for a key. */
   waits = false;
+  /** How many events a case with `stress` sent. */
+  events = 0;
   readonly xen: string[] = [];
   readonly xl: string[] = [];
 

@@ -12,6 +12,7 @@ import type { Listener } from '../report/events.ts';
 import { sourceEvents } from '../report/source-events.ts';
 import { Store } from '../sources/store.ts';
 import { writeFileAtomic } from '../util/files.ts';
+import { readMetadata } from './artifacts.ts';
 import type { Metadata } from './metadata.ts';
 
 /** How images are to be booted. */
@@ -79,7 +80,7 @@ export function demandBoot(report: BootReport): void {
   const failed = report.cases.filter((result) => !result.ok);
   throw new OutputError('BOOT_FAILED', `${report.id} does not boot as it should: ${failed.length} of ${report.cases.length} cases failed`, {
     got: bootFaults(report),
-    hint: 'pvgrub boot tries it again; docs/boot.md tells what each case is',
+    hint: 'docs/boot.md tells what each case is; pvgrub boot tries any image again',
   });
 }
 
@@ -88,7 +89,10 @@ export function demandBoot(report: BootReport): void {
  * @throws OutputError BOOT_FAILED, after all is written, where a case did not go as it should
  */
 export async function recordPlaced(report: BootReport, folder: string, metadata: Metadata): Promise<Metadata> {
-  const amended = { ...metadata, boot: bootMetadata(report) };
+  // Boots take a while: the image may have been replaced meanwhile.
+  const now = await readMetadata(folder);
+  if (now?.image.sha256 !== metadata.image.sha256) return metadata;
+  const amended = { ...now, boot: bootMetadata(report) };
   await writeFileAtomic(join(folder, BOOT_LOG), bootLog(report));
   await writeFileAtomic(join(folder, 'metadata.json'), `${JSON.stringify(amended, null, 2)}\n`);
   demandBoot(report);

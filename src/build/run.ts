@@ -95,7 +95,7 @@ export async function runBuild(cells: readonly Cell[], context: RunContext): Pro
     try {
       signal.throwIfAborted();
       let there = context.force ? undefined : await fetched.alreadyBuilt(cell, image);
-      if (there && boot && !there.boot?.ok) {
+      if (there && boot && !hasBooted(there, cell, context)) {
         emit({ type: 'cell-started', cell: cell.id, jobs: 1 });
         emit({ type: 'cell-phase', cell: cell.id, phase: 'boot' });
         there = await bootPlaced(cell, there, boot, context);
@@ -250,6 +250,12 @@ async function buildAndPlace(
   } finally {
     await rm(staging, { recursive: true, force: true });
   }
+}
+
+/** Whether an earlier run has booted an image with all cases that this one asks for. */
+function hasBooted({ boot }: Metadata, cell: Cell, context: RunContext): boolean {
+  const { cases } = cellSubject(cell, new Uint8Array(), context.boot as BootChoice);
+  return boot?.ok === true && cases.every(({ name }) => boot.cases.some((done) => done.name === name));
 }
 
 /** Boot an image that an earlier run built and did not boot; what it is found to do goes into its metadata. */

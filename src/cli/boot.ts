@@ -37,9 +37,9 @@ async function tasksFor(
   options: BootOptions,
 ): Promise<{ settings: Settings; tasks: Task[]; failures: unknown[] }> {
   const choice = bootChoice(options);
-  const isFile = await Promise.all(args.map(async (arg) => (await ifThere(stat(arg)))?.isFile() ?? false));
-  const files = args.filter((_, i) => isFile[i]);
-  const selectors = args.filter((_, i) => !isFile[i]);
+  const kinds = await Promise.all(args.map(isFile));
+  const files = args.filter((_, i) => kinds[i]);
+  const selectors = args.filter((_, i) => !kinds[i]);
   const path = selectors.find((text) => text.includes('/'));
   if (path !== undefined)
     throw new UsageError('FILE_UNREADABLE', `${path}: no such file`, {
@@ -63,6 +63,15 @@ async function tasksFor(
   const { settings, cells } = await planned(selectors, options, 'default');
   for (const cell of cells) await add(() => placedTask(cell, settings, choice));
   return { settings, tasks, failures };
+}
+
+/** @throws UsageError FILE_UNREADABLE for what is there and cannot be looked at */
+async function isFile(path: string): Promise<boolean> {
+  try {
+    return (await ifThere(stat(path)))?.isFile() ?? false;
+  } catch (error) {
+    throw new UsageError('FILE_UNREADABLE', `${path}: ${(error as Error).message}`);
+  }
 }
 
 async function placedTask(cell: Cell, settings: Settings, choice: Parameters<typeof cellSubject>[2]): Promise<Task> {
@@ -99,7 +108,7 @@ export async function bootCommand(args: string[], options: BootOptions): Promise
       await sweep(engine);
       const labels = ownerLabels(thisOwner(randomBytes(8).toString('hex')));
       const stage = new BootStage({ engine, settings, cwd: process.cwd(), labels, signal, emit, choice });
-      await inBatches(tasks, Math.max(1, Math.min(settings.cells, settings.cores)), async (batch) => {
+      const refused = await inBatches(tasks, Math.max(1, Math.min(settings.cells, settings.cores)), async (batch) => {
         const results = await stage.boot(batch.map(({ subject }) => subject));
         for (const [i, report] of results.entries()) {
           reports.push(report);
@@ -111,6 +120,9 @@ export async function bootCommand(args: string[], options: BootOptions): Promise
             });
         }
       });
+      signal.throwIfAborted();
+      failures.push(...refused);
+      refused.forEach(complain);
     });
   }
   if (options.json) printJson(reports);
@@ -119,11 +131,11 @@ export async function bootCommand(args: string[], options: BootOptions): Promise
   if (errors.length > 0) process.exitCode = runExitCode(errors) || exitCode(errors[0]);
 }
 
-/** Spread tasks over machines side by side: each batch shares one. */
-async function inBatches(tasks: readonly Task[], machines: number, work: (batch: Task[]) => Promise<void>): Promise<void> {
+/** Spread tasks over machines side by side: each batch shares one. Gives the errors of batches that came to none. */
+async function inBatches(tasks: readonly Task[], machines: number, work: (batch: Task[]) => Promise<void>): Promise<unknown[]> {
   const batches = Array.from({ length: Math.min(machines, tasks.length) }, (_, n) => tasks.filter((_task, i) => i % machines === n));
   const answers = await Promise.allSettled(batches.map(work));
-  for (const answer of answers) if (answer.status === 'rejected') throw answer.reason;
+  return answers.flatMap((answer) => (answer.status === 'rejected' ? [answer.reason] : []));
 }
 
 async function writeDown(report: BootReport, placed: Task['placed']): Promise<void> {

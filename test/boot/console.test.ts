@@ -50,6 +50,13 @@ describe("words of dom0 among a guest's text", () => {
     );
   });
 
+  test('a guest that leaves a mark without an end swallows no word of dom0', () => {
+    expect(split(`\x1eend 001${'\x1e'}${NONCE} end 001 0\r\n`)).toEqual([
+      { type: 'text', text: '\x1eend 001' },
+      { type: 'word', words: 'end 001 0' },
+    ]);
+  });
+
   test('a mark without an end holds nothing back for ever', () => {
     const long = `\x1e${'x'.repeat(5000)}`;
     expect(split(long)).toEqual([{ type: 'text', text: long }]);

@@ -18,13 +18,14 @@ const unknown = named(casesFor({ ...kind, version: undefined }), 'ext4');
 const FIRST = 'entry=first root=/dev/xvda';
 
 /** Judge a boot by its console and what Xen and xl said of it. */
-function judged(bootCase: BootCase, text: string, more: { xen?: string[]; xl?: string[]; ending?: Partial<Ending> } = {}) {
+function judged(bootCase: BootCase, text: string, more: { xen?: string[]; xl?: string[]; events?: number; ending?: Partial<Ending> } = {}) {
   const watch = new Watch(bootCase, 0);
   // In pieces, as it comes: at most what a screen holds.
   for (let at = 0; at < text.length; at += 512) watch.text(text.slice(at, at + 512), 3000);
   watch.xen.push(...(more.xen ?? []));
   watch.xl.push(...(more.xl ?? []));
-  return judge(watch, { code: 0, timedOut: false, machineLost: false, ...more.ending });
+  watch.events = more.events ?? 0;
+  return judge(watch, { timedOut: false, machineLost: false, ...more.ending });
 }
 
 describe('a boot is good', () => {
@@ -71,12 +72,28 @@ describe('a boot is bad, and its reason is told', () => {
     expect(judged(disk, MENU + guestWords(FIRST, broken)).said).toMatch(/module is not what is on the disk/);
     expect(judged(disk, MENU + guestWords('entry=second')).said).toContain('its command line is "entry=second"');
     const stress = stressCase(kind);
-    expect(judged(stress, MENU + guestWords(FIRST, MODULE, FREIGHT)).ok).toBe(true);
+    const whole = MENU + guestWords(FIRST, MODULE, FREIGHT);
+    expect(judged(stress, whole, { events: 160 }).ok).toBe(true);
+    expect(judged(stress, whole)).toMatchObject({ ok: false, said: expect.stringMatching(/no events were sent/) });
     expect(judged(stress, MENU + guestWords(FIRST, MODULE, '12582912:00000000')).said).toMatch(/kernel is not what is on the disk/);
   });
 
+  test('where the machine went down, though the guest had started', () => {
+    expect(judged(disk, MENU + guestWords(FIRST), { ending: { machineLost: true } })).toMatchObject({
+      ok: false,
+      said: 'it took the hypervisor or dom0 down',
+    });
+    expect(judged(unread, '\r\ngrub> ', { ending: { machineLost: true } }).ok).toBe(false);
+  });
+
+  test('in one line without control characters, whatever the guest reports', () => {
+    expect(judged(disk, MENU + guestWords('\\1b\\5d52;x\\0a')).said).toBe(
+      'the guest kernel started; its command line is "\\x1b]52;x\\x0a", not "entry=first root=/dev/xvda"',
+    );
+  });
+
   test.each<[string, Parameters<typeof judged>[2], RegExp]>([
-    ['', { ending: { timedOut: true, code: 137 } }, /^it printed nothing; no more came within 60 s$/],
+    ['', { ending: { timedOut: true } }, /^it printed nothing; no more came within 60 s$/],
     ['', {}, /^it ended without a word$/],
     ['', { xl: ['xc: error: panic: xc_dom_core.c:692: no ELF'] }, /^Xen cannot start it: xc: error: panic/],
     [

@@ -21,6 +21,7 @@ function held(saved = true) {
     nonce: NONCE,
     cases: jobCases([subject]),
     hopeless: new Set(),
+    alive: new Set(),
     saved,
     startMs: 10_000,
     onResult: (entry, result) => void results.push([entry.id, result]),
@@ -60,6 +61,15 @@ describe('a machine', () => {
     vi.advanceTimersByTime(10_001);
     expect(stopped()).toBe(true);
     expect(machine.over().length).toBe(2);
+  });
+
+  test('leaves no timer behind when it is given up', () => {
+    const { machine, word, say } = held();
+    word('case 001');
+    say(MENU + guestWords('entry=first root=/dev/xvda'));
+    expect(vi.getTimerCount()).toBeGreaterThan(1);
+    machine.quiet();
+    expect(vi.getTimerCount()).toBe(0);
   });
 
   test('goes through the cases: keys are pressed, each is judged as it ends, and nothing is left', () => {
@@ -124,6 +134,29 @@ describe('a machine', () => {
       ['002', { ok: false, said: expect.stringMatching(/^not tried/) }],
     ]);
     expect(machine.over()).toEqual([]);
+  });
+
+  test('an image that came to a menu once is tried again after a silent case', () => {
+    const { results, sent, word, say } = held();
+    word('begin 4.17.5');
+    word('case 001');
+    say(MENU);
+    word('end 001 0');
+    word('case 002');
+    word('end 002 0');
+    expect(results.map(([, { said }]) => said)).toEqual([expect.stringMatching(/menu came/), 'it ended without a word']);
+    sent();
+    word('case 001');
+    expect(sent()).toBe('go\n');
+  });
+
+  test('ready and failed, said by a guest, move nothing', () => {
+    const { machine, sent, say, word } = held();
+    word('begin 4.17.5');
+    sent();
+    say('\x1eready\n\x1efailed for fun\n');
+    expect(sent()).toBe('');
+    expect(machine.failure).toBeUndefined();
   });
 
   test('a guest cannot end its own case', () => {
