@@ -198,7 +198,7 @@ function pvgrub2Cases(arch: Arch, version: string | undefined): BootCase[] {
 export function linuxCase({ loader, arch, version }: ImageKind): BootCase | undefined {
   // Linux 5.9 gave up 32-bit PV; Debian's kernels are newer.
   if (arch === 'x86_32') return undefined;
-  const more = { memory: 288, limit: 240, keys: 'return', expect: { outcome: 'linux' } } as const;
+  const more = { memory: 288, limit: 240, keys: 'return', expect: { outcome: 'linux', commandLine: commandLine('first') } } as const;
   const what = "Debian's Linux kernel";
   // libxc's decompressors know xz from 4.3 on; before, the same kernel is given packed with gzip.
   const put: Put = loader === 'pv-grub' && version !== undefined && compareVersions(version, '4.3.0') < 0 ? 'linux.gz' : 'linux';

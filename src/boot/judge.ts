@@ -20,7 +20,7 @@ function happened(watch: Watch, ending: Ending): string {
   const crash = watch.xen.find((line) => CRASH.test(line));
   if (ending.machineLost) return 'it took the hypervisor or dom0 down';
   if (watch.report) return 'the guest kernel started';
-  if (watch.linux) return 'Linux started';
+  if (watch.linux !== undefined) return 'Linux started';
   if (crash !== undefined) return `it crashed ${watch.menu === undefined ? 'before its menu' : 'after its menu'}: ${crash}`;
   const text = watch.console;
   const error = /^.*\b(Error \d+: .*|error: .*|xc: error: .*)$/m.exec(text)?.[0]?.trim();
@@ -38,7 +38,10 @@ function happened(watch: Watch, ending: Ending): string {
 
 /** What is wrong with what the guest was given; empty for nothing. Checksums catch what a loader damages. */
 function faults({ expect, disk, stress }: BootCase, watch: Watch): string[] {
-  const { report } = watch;
+  const { report, linux } = watch;
+  // The loader and Linux may put words of their own around it.
+  if (expect.outcome === 'linux' && linux !== undefined && !linux.includes(expect.commandLine))
+    return [`its command line is "${linux}", without "${expect.commandLine}"`];
   if (!('commandLine' in expect) || !report) return [];
   const found: string[] = [];
   if (report.commandLine !== expect.commandLine && report.commandLine.trim() !== expect.commandLine)
@@ -70,7 +73,7 @@ export function judge(watch: Watch, ending: Ending): CaseResult {
   const may = expect.outcome === 'may-boot';
   const booted = watch.report !== undefined && wrong.length === 0 && watch.menu !== undefined;
   const unable = (expect.outcome === 'prompt' && unread) || (may && (unread || (watch.report === undefined && watch.waits)));
-  const linux = expect.outcome === 'linux' && watch.linux && watch.menu !== undefined;
+  const linux = expect.outcome === 'linux' && watch.linux !== undefined && wrong.length === 0 && watch.menu !== undefined;
   const met = !ending.machineLost && (unable || ((expect.outcome === 'boots' || may) && booted) || linux);
   const what = happened(watch, ending);
   const said = [

@@ -22,8 +22,8 @@ export type Expectation =
   | { outcome: 'may-boot'; commandLine: string }
   /** A file system that this loader is known not to read: its prompt, and no menu. */
   | { outcome: 'prompt' }
-  /** A real Linux: its first program's word. */
-  | { outcome: 'linux' };
+  /** A real Linux: its first program's word, with the command line in it. */
+  | { outcome: 'linux'; commandLine: string };
 
 /** One boot of an image: the guest's disk, what the user does, what is to happen. Pure data. */
 export interface BootCase {

@@ -10,7 +10,7 @@ const PROMPT = /^grub(dom)?>\s*$(?![\s\S])/m;
 const ANY_KEY = /Press any key to continue/;
 const REPORT = /pvgrub-guest: how=\[([^\]]*)\] cmdline=\[([^\]]*)\] module=(\d+):([0-9a-f]{8}) freight=(\d+):([0-9a-f]{8})/;
 const DONE = /pvgrub-guest: done/;
-const LINUX = /pvgrub-linux: up/;
+const LINUX = /pvgrub-linux: up, \S+, ([^\n]*)\n/;
 
 /** Undo the test guest's quoting: \xx for bytes that are not printable. */
 function unquoted(text: string): string {
@@ -31,7 +31,8 @@ export class Watch {
   menu: number | undefined;
   guest: number | undefined;
   report: GuestReport | undefined;
-  linux = false;
+  /** The command line of a Linux that is up. */
+  linux: string | undefined;
   prompt = false;
   /** A loader's error that waits for a key. */
   waits = false;
@@ -76,13 +77,14 @@ export class Watch {
         freight: { size: Number(freightSize), crc: freightCrc },
       };
     }
-    if (!this.linux && LINUX.test(recent)) {
-      this.linux = true;
+    const linux = this.linux === undefined ? LINUX.exec(recent) : null;
+    if (linux) {
+      this.linux = linux[1] ?? '';
       this.guest = since;
     }
     if (PROMPT.test(recent)) this.prompt = true;
     if (ANY_KEY.test(recent)) this.waits = true;
-    const over = DONE.test(recent) || this.linux || this.prompt || this.waits;
+    const over = DONE.test(recent) || this.linux !== undefined || this.prompt || this.waits;
     if (over && !this.finished) {
       this.finished = true;
       actions.push({ type: 'finish' });

@@ -57,7 +57,11 @@ describe('a boot is good', () => {
   test('where a real Linux says so', () => {
     const linux = linuxCase(kind);
     if (!linux) throw new Error('no Linux');
-    expect(judged(linux, `${MENU}\npvgrub-linux: up\n`)).toMatchObject({ ok: true, said: 'Linux started' });
+    expect(judged(linux, `${MENU}\npvgrub-linux: up, 6.1.0, ${FIRST} more\n`)).toMatchObject({ ok: true, said: 'Linux started' });
+    expect(judged(linux, `${MENU}\npvgrub-linux: up, 6.1.0, root=/dev/sda\n`)).toMatchObject({
+      ok: false,
+      said: expect.stringMatching(/without "entry=first/),
+    });
     expect(judged(linux, MENU, { ending: { timedOut: true } })).toMatchObject({
       ok: false,
       said: expect.stringContaining('no kernel started'),
