@@ -123,7 +123,7 @@ export class BuildError extends ForgeError {
 }
 
 /** Codes of {@link OutputError}: something was built, but it is not what it should be. */
-export type OutputCode = 'OUTPUT_MISSING' | 'OUTPUT_DAMAGED' | 'INSPECT_FAILED' | 'BOOT_FAILED';
+export type OutputCode = 'OUTPUT_MISSING' | 'OUTPUT_DAMAGED' | 'OUTPUT_DIFFERS' | 'INSPECT_FAILED' | 'BOOT_FAILED';
 /** What was built is missing or is not a loader of its cell: exit code 5. */
 export class OutputError extends ForgeError {
   readonly exit = EXIT.output;

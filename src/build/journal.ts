@@ -49,16 +49,40 @@ export function journal(output: string, run: string, now: () => Date): { listen:
   };
 }
 
+/** A line's entry; undefined for one that was cut when the disk was full. */
+function entryOf(line: string): JournalEntry | undefined {
+  try {
+    const entry = JSON.parse(line) as JournalEntry;
+    return typeof entry.cell === 'string' ? entry : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+async function entries(output: string): Promise<JournalEntry[]> {
+  const text = (await ifThere(readFile(name(output), 'utf8'))) ?? '';
+  return text.split('\n').flatMap((line) => entryOf(line) ?? []);
+}
+
 /** The last outcome of each cell; lines that are not whole are passed over. */
 export async function lastOutcomes(output: string): Promise<Map<string, JournalEntry>> {
-  const outcomes = new Map<string, JournalEntry>();
-  for (const line of ((await ifThere(readFile(name(output), 'utf8'))) ?? '').split('\n')) {
-    try {
-      const entry = JSON.parse(line) as JournalEntry;
-      if (typeof entry.cell === 'string') outcomes.set(entry.cell, entry);
-    } catch {
-      // A line that was cut when the disk was full.
-    }
-  }
-  return outcomes;
+  return new Map((await entries(output)).map((entry) => [entry.cell, entry]));
+}
+
+/** How long each cell took when it was last built, in seconds. */
+export async function lastSeconds(output: string): Promise<Map<string, number>> {
+  const took = new Map<string, number>();
+  for (const { cell, state, seconds } of await entries(output)) if (state === 'done' && seconds !== undefined) took.set(cell, seconds);
+  return took;
+}
+
+/** Append one output folder's journal to another's; entries that are there already are left out. */
+export async function appendJournal(from: string, output: string): Promise<void> {
+  const lines = async (folder: string) =>
+    ((await ifThere(readFile(name(folder), 'utf8'))) ?? '').split('\n').filter((line) => entryOf(line));
+  const there = new Set(await lines(output));
+  const fresh = (await lines(from)).filter((line) => !there.has(line));
+  if (fresh.length === 0) return;
+  await endCutLine(output);
+  await appendFile(name(output), fresh.map((line) => `${line}\n`).join(''));
 }

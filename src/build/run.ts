@@ -10,6 +10,7 @@ import type { Engine } from '../engine/engine.ts';
 import { ownerLabels, sweep, thisOwner } from '../engine/labels.ts';
 import { type ExitCode, errorData, exitCode, InterruptedError, OutputError, runExitCode } from '../errors.ts';
 import { demandImage, inspectImage } from '../inspect/inspect.ts';
+import { expectedSeconds, longestFirst } from '../plan/expected.ts';
 import { inputHash } from '../plan/input-hash.ts';
 import type { Cell } from '../plan/plan.ts';
 import type { Listener } from '../report/events.ts';
@@ -20,7 +21,7 @@ import { cellFolder, outputError, place, stagingFolder, sweepWork, writeSums } f
 import { type BootChoice, BootStage, recordBoot, recordPlaced } from './boot-stage.ts';
 import { Budget } from './budget.ts';
 import { buildCell } from './cell.ts';
-import { journal } from './journal.ts';
+import { journal, lastSeconds } from './journal.ts';
 import { type Metadata, metadataOf, unpinnedOf } from './metadata.ts';
 import { RunSources } from './run-sources.ts';
 
@@ -62,6 +63,8 @@ export async function runBuild(cells: readonly Cell[], context: RunContext): Pro
     log.listen(event);
     context.emit(event);
   };
+  // Where it cannot be read, the run itself will say what is wrong.
+  const took = await lastSeconds(settings.output).catch(() => new Map<string, number>());
   const budget = new Budget(settings.cores, Math.min(settings.cells, cells.length));
   emit({
     type: 'run-started',
@@ -70,6 +73,7 @@ export async function runBuild(cells: readonly Cell[], context: RunContext): Pro
     engine: `${engine.name} ${engine.version} (${engine.foundBy})`,
     cores: settings.cores,
     side: budget.slots,
+    expected: Object.fromEntries(cells.map((cell) => [cell.id, took.get(cell.id) ?? expectedSeconds(cell)])),
   });
   const result: RunResult = { exit: 0, done: [], cached: [], failed: [] };
   const fetched = new RunSources(context, emit);
@@ -147,7 +151,8 @@ export async function runBuild(cells: readonly Cell[], context: RunContext): Pro
     const swept = (await sweep(engine)) + (await sweepWork(settings.output));
     if (swept > 0) emit({ type: 'note', text: `removed ${swept} leftovers of a run that was killed` });
     const image = await ensureBuildImage(engine, { settings, labels, signal, say: (text) => emit({ type: 'note', text }) });
-    await queue.addAll(cells.map((cell) => () => one(cell, image)));
+    const ordered = longestFirst(cells, took);
+    await queue.addAll(ordered.map((cell) => () => one(cell, image)));
   } catch (error) {
     // No cell was begun.
     for (const cell of cells) fail(cell, error, begun);

@@ -1,10 +1,12 @@
 import { runBuild } from '../build/run.ts';
+import { parseShard, shardOf } from '../plan/expected.ts';
 import { renderer } from '../report/render.ts';
 import { type BootFlags, bootChoice } from './boot-flags.ts';
 import { type CommonOptions, planned, withEngine } from './context.ts';
 
 interface BuildOptions extends CommonOptions, BootFlags {
   boot?: boolean;
+  shard?: string;
   cache: boolean;
   debug?: boolean;
   setup: boolean;
@@ -16,7 +18,13 @@ interface BuildOptions extends CommonOptions, BootFlags {
 export async function buildCommand(selectors: string[], options: BuildOptions): Promise<void> {
   const emit = renderer(options.progress);
   const boot = options.boot ? bootChoice(options) : undefined;
-  const { settings, cells } = await planned(selectors, options, 'default');
+  const part = options.shard === undefined ? undefined : parseShard(options.shard);
+  const { settings, cells: all } = await planned(selectors, options, 'default');
+  const cells = part ? shardOf(all, part) : all;
+  if (part && cells.length === 0) {
+    process.stderr.write(`pvgrub: part ${options.shard} of ${all.length} cells is empty; nothing to do\n`);
+    return;
+  }
   await withEngine(settings, options, emit, async (engine, signal) => {
     const result = await runBuild(cells, {
       engine,

@@ -64,6 +64,7 @@ function program(): Command {
     .option('--boot', 'boot each image in a real Xen before it is placed; one that does not boot as it should fails')
     .addOption(guestOption())
     .addOption(accelOption())
+    .option('--shard <i/n>', 'only the i-th of n parts that take about as long as each other; pvgrub merge joins them')
     .option('--no-cache', 'build also what is there already')
     .option('--debug', 'keep the logs of failed cells in <out>/failed')
     .option('--no-setup', 'install and start nothing')
@@ -107,6 +108,14 @@ function program(): Command {
       '\nExamples:\n  pvgrub boot /usr/lib/xen/boot/pv-grub-x86_64.gz\n  pvgrub boot pv-grub-4.17.5-x86_64 --guest linux\n  pvgrub boot pv-grub-4.17.5-x86_64 --cases stress --repeat 50',
     )
     .action(async (images, options) => (await import('./boot.ts')).bootCommand(images, options));
+
+  pvgrub
+    .command('merge')
+    .description('join the results of shards: their cells, journals, and sums')
+    .argument('<artifacts...>', 'folders that build --out wrote')
+    .option('--out <dir>', 'folder that takes all results; what it has stays')
+    .addHelpText('after', '\nExample:\n  pvgrub merge shard-1 shard-2 --out artifacts')
+    .action(async (folders, options) => (await import('./merge.ts')).mergeCommand(folders, options));
 
   const sources = pvgrub.command('sources').description('the store of verified sources');
   sources

@@ -2,7 +2,7 @@ import type { ErrorData } from '../errors.ts';
 
 /** What happens during a run: the renderers, the journal and later reports only listen to this. */
 export type Event =
-  | { type: 'run-started'; run: string; cells: string[]; engine: string; cores: number; side: number }
+  | { type: 'run-started'; run: string; cells: string[]; engine: string; cores: number; side: number; expected?: Record<string, number> }
   | { type: 'note'; text: string }
   | { type: 'warning'; text: string }
   | { type: 'source-started'; source: string; origin: string }

@@ -2,6 +2,7 @@ import { stripVTControlCharacters, styleText } from 'node:util';
 import { formatBytes, formatDuration } from '../config/units.ts';
 import type { Event, Listener } from './events.ts';
 import { plainLine } from './plain.ts';
+import { Remaining, remainingText } from './remaining.ts';
 import { Summary } from './summary.ts';
 
 interface Terminal extends NodeJS.WritableStream {
@@ -16,13 +17,14 @@ interface Running {
 
 /**
  * A live display: finished things scroll by as lines, below them one line for each running cell with its phase and
- * for each download. Redrawn when something happens, and twice a second for the clocks; wide and long displays are cut
+ * for each download, and the time that is left. Redrawn when something happens, and twice a second for the clocks; wide and long displays are cut
  * to the terminal.
  */
 export function ttyRenderer(out: Terminal, now: () => number = Date.now): Listener {
   const summary = new Summary();
   const cells = new Map<string, Running>();
   const sources = new Map<string, string>();
+  const remaining = new Remaining();
   let drawn = 0;
   let last = 0;
   let timer: NodeJS.Timeout | undefined;
@@ -35,6 +37,8 @@ export function ttyRenderer(out: Terminal, now: () => number = Date.now): Listen
         ([cell, { phase, since }]) => `${colour('cyan', '●')} ${cell}  ${phase}  ${colour('dim', formatDuration(now() - since))}`,
       ),
     ];
+    const left = remainingText(remaining, now());
+    if (left !== undefined) lines.push(colour('dim', left));
     const width = (out.columns ?? 80) - 1;
     return lines
       .slice(0, Math.max(1, (out.rows ?? 24) - 1))
@@ -50,6 +54,7 @@ export function ttyRenderer(out: Terminal, now: () => number = Date.now): Listen
 
   return (event: Event) => {
     summary.take(event);
+    remaining.take(event, now());
     if (event.type === 'run-started') timer = setInterval(() => draw(), 500).unref();
     if (event.type === 'source-started') sources.set(event.source, event.origin);
     if (event.type === 'source-progress') {
