@@ -65,6 +65,12 @@ describe.skipIf(mirrors.length === 0)('images in a real Xen', () => {
     execFileSync('sha256sum', ['-c', '--strict', 'SHA256SUMS'], { cwd: out });
   });
 
+  test('what has booted is not booted again by the next run', async () => {
+    const again = await call('build', 'pvgrub2-2.14-x86_64', '--boot', '--out', out, '--progress', 'plain');
+    expect(again).toMatchObject({ code: 0, stderr: expect.stringMatching(/pvgrub2-2\.14-x86_64: there already/) });
+    expect(again.stderr).not.toMatch(/: boot /);
+  });
+
   test('broken images are told as what they are, each within its limit, and the good one after them boots', async () => {
     const good = file('good-x86_64.bin', readFileSync(placed('x86_64', IMAGES.x86_64)));
     // A halt that is undone by nothing, an undefined instruction, a loader that is cut off, one under the other's name.
