@@ -14,6 +14,7 @@ import { Workspace } from '../src/engine/workspace.ts';
 import { table } from '../src/report/table.ts';
 import { readyEngine } from '../src/setup/setup.ts';
 import { Store } from '../src/sources/store.ts';
+import { median } from './median.ts';
 
 /**
  * `npm run bench -- boot IMAGE`: from start to verdict, `pvgrub boot` beside QEMU called by a shell in the same container
@@ -76,8 +77,6 @@ async function forge(engine: Engine, files: readonly string[]): Promise<number> 
   if (code !== 0) throw new Error(`pvgrub boot ended with ${code}`);
   return (performance.now() - from) / 1000;
 }
-
-const median = (values: readonly number[]) => values.toSorted((a, b) => a - b)[values.length >> 1] as number;
 
 export async function run(files: string[]): Promise<void> {
   const [file] = files;

@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { table } from '../src/report/table.ts';
+import { median } from './median.ts';
 
 /** `npm run bench -- start`: how long the shortest calls take beside Node alone; medians. */
 
@@ -13,8 +14,6 @@ function seconds(command: string, args: readonly string[]): number {
   if (status !== 0) throw new Error(`${command} ${args.join(' ')} ended with ${status}`);
   return (performance.now() - from) / 1000;
 }
-
-const median = (values: readonly number[]) => values.toSorted((a, b) => a - b)[values.length >> 1] as number;
 
 export async function run(): Promise<void> {
   const calls: [string, string, string[]][] = [

@@ -1,6 +1,6 @@
 import { chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { BuildError, isDiskFull } from '../errors.ts';
+import { BuildError, isDiskFull, OutputError } from '../errors.ts';
 import { ifThere, writeFileAtomic } from '../util/files.ts';
 import { sha256File } from '../util/hash.ts';
 import { processStart } from '../util/process-start.ts';
@@ -67,6 +67,17 @@ export async function readMetadata(folder: string): Promise<Metadata | undefined
   } catch {
     return undefined;
   }
+}
+
+/** @throws OutputError OUTPUT_DAMAGED where an image is not the one of its metadata; what is not there is not, either */
+export async function demandWhole(folder: string, { image }: Pick<Metadata, 'image'>): Promise<void> {
+  const digest = await ifThere(sha256File(join(folder, image.file)));
+  if (digest === image.sha256) return;
+  throw new OutputError('OUTPUT_DAMAGED', `${join(folder, image.file)} is not the image that its metadata names`, {
+    expected: image.sha256,
+    got: digest ?? 'no such file',
+    hint: 'copy it again from where it was built, or build it again',
+  });
 }
 
 /** The result of a cell, if it was made from just these inputs and its image is whole. */

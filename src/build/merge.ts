@@ -1,9 +1,8 @@
 import { cp, readdir, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { OutputError, UsageError } from '../errors.ts';
 import { ifThere } from '../util/files.ts';
-import { sha256File } from '../util/hash.ts';
-import { cellFolder, outputError, place, readMetadata, stagingFolder, writeSums } from './artifacts.ts';
+import { cellFolder, demandWhole, outputError, place, readMetadata, stagingFolder, writeSums } from './artifacts.ts';
 import { appendJournal } from './journal.ts';
 import type { Metadata } from './metadata.ts';
 
@@ -16,23 +15,14 @@ export interface Merged {
 }
 
 /** Every cell folder below an output folder, with its metadata. */
-async function placedCells(output: string): Promise<{ folder: string; metadata: Metadata }[]> {
+async function placedCells(folder: string): Promise<{ folder: string; metadata: Metadata }[]> {
+  // However it is written: with a slash at its end, with dots.
+  const output = resolve(folder);
   const found = (await ifThere(readdir(output, { recursive: true, withFileTypes: true }))) ?? [];
   const folders = found.filter((entry) => entry.isFile() && entry.name === 'metadata.json').map((entry) => entry.parentPath);
   const cells = await Promise.all(folders.sort().map(async (folder) => ({ folder, metadata: await readMetadata(folder) })));
   // Work folders and whatever else lies there are no results.
   return cells.flatMap(({ folder, metadata }) => (metadata && cellFolder(output, metadata) === folder ? [{ folder, metadata }] : []));
-}
-
-/** @throws OutputError OUTPUT_DAMAGED where an image is not the one of its metadata */
-async function demandWhole(folder: string, { image }: Metadata): Promise<void> {
-  const digest = await ifThere(sha256File(join(folder, image.file)));
-  if (digest === image.sha256) return;
-  throw new OutputError('OUTPUT_DAMAGED', `${join(folder, image.file)} is not the image that its metadata names`, {
-    expected: image.sha256,
-    got: digest ?? 'no such file',
-    hint: 'copy it again from where it was built, or build it again',
-  });
 }
 
 /**
@@ -44,6 +34,7 @@ async function demandWhole(folder: string, { image }: Metadata): Promise<void> {
 export async function mergeOutputs(from: readonly string[], output: string): Promise<Merged> {
   const chosen = new Map<string, { folder: string; metadata: Metadata }>();
   const there = new Map((await placedCells(output)).map((cell) => [cell.metadata.id, cell]));
+  for (const { folder, metadata } of there.values()) await demandWhole(folder, metadata);
   const merged: Merged = { copied: [], same: [] };
   for (const source of from) {
     const cells = await placedCells(source);

@@ -4,7 +4,7 @@ import { basename, join } from 'node:path';
 import { bootFaults, timesText } from '../boot/report.ts';
 import { cellSubject, fileSubject } from '../boot/subject.ts';
 import type { BootReport, BootSubject } from '../boot/types.ts';
-import { cellFolder, readMetadata } from '../build/artifacts.ts';
+import { cellFolder, demandWhole, readMetadata } from '../build/artifacts.ts';
 import { BootStage, recordPlaced } from '../build/boot-stage.ts';
 import type { Metadata } from '../build/metadata.ts';
 import type { Settings } from '../config/settings.ts';
@@ -14,7 +14,6 @@ import type { Cell } from '../plan/plan.ts';
 import { renderer } from '../report/render.ts';
 import { table } from '../report/table.ts';
 import { ifThere } from '../util/files.ts';
-import { sha256 } from '../util/hash.ts';
 import { type BootFlags, bootChoice } from './boot-flags.ts';
 import { bareSettings, type CommonOptions, planned, print, printJson, withEngine } from './context.ts';
 
@@ -83,13 +82,7 @@ async function placedTask(cell: Cell, settings: Settings, choice: Parameters<typ
       hint: `pvgrub build ${cell.id} --boot, or name another folder with --out`,
     });
   }
-  if (sha256(image) !== metadata.image.sha256) {
-    throw new OutputError('OUTPUT_DAMAGED', `${join(folder, metadata.image.file)} is not the image that its metadata names`, {
-      expected: metadata.image.sha256,
-      got: sha256(image),
-      hint: `pvgrub build ${cell.id} makes it again`,
-    });
-  }
+  await demandWhole(folder, metadata);
   return { subject: cellSubject(cell, image, choice), placed: { folder, metadata } };
 }
 

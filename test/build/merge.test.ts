@@ -86,6 +86,20 @@ test('what is there already stays, and is compared, too', async () => {
   expect(await thrownBy(() => mergeOutputs([join(folder, 'three')], all))).toMatchObject({ code: 'OUTPUT_DIFFERS' });
 });
 
+test('folders may be written with dots and slashes, as shells complete them', async () => {
+  output('one', { '4.1.4/x86_64': 'a' });
+  const called = await pvgrub(['merge', './one/', '--out', './all/'], { cwd: folder });
+  expect(called).toMatchObject({ code: 0, stdout: expect.stringMatching(/^1 cell merged/) });
+  expect(sums(join(folder, 'all'))).toBe(1);
+});
+
+test('a damaged image where all comes together is told before anything is written', async () => {
+  const [one, all] = [output('one', { '4.2.5/x86_64': 'a' }), output('all', { '4.1.4/x86_64': 'c' })];
+  writeFileSync(join(all, 'pv-grub/4.1.4/x86_64/pv-grub.gz'), 'tampered');
+  expect(await thrownBy(() => mergeOutputs([one], all))).toMatchObject({ code: 'OUTPUT_DAMAGED' });
+  expect(existsSync(join(all, 'pv-grub/4.2.5'))).toBe(false);
+});
+
 test('an image that was changed is refused; a folder without results is told', async () => {
   const one = output('one', { '4.1.4/x86_64': 'a' });
   writeFileSync(join(one, 'pv-grub/4.1.4/x86_64/pv-grub.gz'), 'tampered');
