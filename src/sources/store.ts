@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { SourceRef } from '../catalog/types.ts';
 import { isDiskFull, SourceError } from '../errors.ts';
 import { ifThere, writeFileAtomic } from '../util/files.ts';
-import { hashFile } from '../util/hash.ts';
+import { hashFile, sha256File } from '../util/hash.ts';
 import { checkArchive, type Format } from './archive-check.ts';
 import { objectId, treeOfCommit } from './git-tree.ts';
 import { mismatch, provedBy } from './pins.ts';
@@ -108,17 +108,17 @@ export class Store {
   }
 
   /**
-   * Read the bytes of a stored source again, and hold them against all that its record says of them: a pin is only as
-   * good as the checksum or commit that it is compared with.
+   * Read the bytes of a stored source again: they must have the checksum that they are stored under, and what its
+   * record says beside that must be true where a build relies on it, because a pin is only as good as the checksum or
+   * commit that it is compared with. (Another checksum, or a tree, of the same bytes was checked when they were taken in.)
    * @throws SourceError STORE_CORRUPT where they are not what the record says; they are taken out of the store then
    */
-  async check(source: StoredSource): Promise<void> {
-    const { record, path } = source;
-    const is = await hashFile(path);
-    let lie = (['sha256', 'sha512'] as const)
-      .filter((name) => is[name] !== record[name])
-      .map((name) => ({ expected: `${name} ${record[name]}`, got: `${name} ${is[name]}` }))[0];
-    if (!lie && record.commitObject !== undefined) {
+  async check({ record, path, proof }: StoredSource): Promise<void> {
+    let lie: { expected: string; got: string } | undefined;
+    const is: Partial<Record<'sha256' | 'sha512', string>> = proof === 'sha512' ? await hashFile(path) : { sha256: await sha256File(path) };
+    for (const name of ['sha256', 'sha512'] as const)
+      if (is[name] !== undefined && is[name] !== record[name]) lie ??= { expected: `${name} ${record[name]}`, got: `${name} ${is[name]}` };
+    if (!lie && proof === 'commit' && record.commitObject !== undefined) {
       const expected = `tree ${treeOfCommit(Buffer.from(record.commitObject, 'base64'))}`;
       const got = await checkArchive(path, record.file).then(
         ({ tree }) => `tree ${tree}`,

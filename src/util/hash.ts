@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 
 /** Lower-case hex SHA-256 of bytes or UTF-8 text. */
@@ -22,10 +23,31 @@ export async function hashFile(path: string): Promise<{ sha256: string; sha512: 
   return { sha256: h256.digest('hex'), sha512: h512.digest('hex'), size };
 }
 
-/** SHA-256 (lower-case hex) of a file, read as a stream. */
+/** Bytes that {@link sha256File} reads at once. */
+const PIECE = 1 << 19;
+/** Memory for reading that nobody uses now. */
+const spare: Buffer[] = [];
+
+/** SHA-256 (lower-case hex) of a file. As fast as the hash itself: reading goes on while the piece before is hashed. */
 export async function sha256File(path: string): Promise<string> {
   const hash = createHash('sha256');
-  await pipeline(createReadStream(path, { highWaterMark: 1 << 20 }), hash);
+  const file = await open(path);
+  let [now, next] = [spare.pop() ?? Buffer.allocUnsafe(PIECE), spare.pop() ?? Buffer.allocUnsafe(PIECE)];
+  try {
+    let reading = file.read(now, 0, PIECE);
+    for (;;) {
+      const { bytesRead } = await reading;
+      if (bytesRead === 0) break;
+      reading = file.read(next, 0, PIECE);
+      // Awaited above, in the next round; until then its failure is nobody's.
+      reading.catch(() => {});
+      hash.update(now.subarray(0, bytesRead));
+      [now, next] = [next, now];
+    }
+  } finally {
+    await file.close();
+    spare.push(now, next);
+  }
   return hash.digest('hex');
 }
 
