@@ -2,7 +2,7 @@ import type { BootMetadata } from '../boot/report.ts';
 import type { Manifest } from '../engine/manifest.ts';
 import { manifestDigest } from '../engine/manifest.ts';
 import type { Inspection } from '../inspect/inspect.ts';
-import type { Unpinned } from '../plan/input-hash.ts';
+import { type InputDigests, inputDigests, type Unpinned } from '../plan/input-hash.ts';
 import type { Cell } from '../plan/plan.ts';
 import { editDigest } from '../recipes/edits.ts';
 import { identityOf, type StoredSource } from '../sources/store.ts';
@@ -16,6 +16,8 @@ export interface Metadata {
   arch: string;
   /** Over everything that can change the output. */
   inputHash: string;
+  /** Of the parts of it that do not stand here otherwise; absent in results of 0.3 and before. */
+  inputs?: InputDigests;
   image: { file: string; size: number; sha256: string };
   debug?: { file: string; size: number; sha256: string };
   /** Names of sources that nothing proves; empty for an image whose sources are all pinned. */
@@ -28,7 +30,8 @@ export interface Metadata {
   reads: { kernelCompressions: string[]; fileSystems: string[] };
   warnings: string[];
   inspection: { summary: string; elf: Inspection['elf']; xen: Inspection['xen'] };
-  build: { engine: string; cores: number; started: string; seconds: number };
+  /** `toolchain`: which one, and the cell that made it; absent where it was not shared. */
+  build: { engine: string; cores: number; started: string; seconds: number; toolchain?: { id: string; from: string } };
   /** How it booted in a real Xen; absent for an image that was never booted. */
   boot?: BootMetadata;
 }
@@ -76,6 +79,7 @@ export function metadataOf(input: MetadataInput): Metadata {
     version: cell.version,
     arch: cell.arch,
     inputHash: input.inputHash,
+    inputs: inputDigests(recipe, unpinnedOf(input.sources)),
     image: input.image,
     ...(input.debug ? { debug: input.debug } : {}),
     unpinned,

@@ -1,9 +1,10 @@
-import { finished } from '../build/artifacts.ts';
+import { cellFolder, finished, readMetadata } from '../build/artifacts.ts';
 import { type JournalEntry, lastOutcomes } from '../build/journal.ts';
 import type { Metadata } from '../build/metadata.ts';
 import type { SourceRef } from '../catalog/types.ts';
 import { formatBytes } from '../config/units.ts';
-import { lastManifest, manifestDigest } from '../engine/manifest.ts';
+import { lastManifest, type Manifest, manifestDigest } from '../engine/manifest.ts';
+import { changedInputs } from '../plan/changes.ts';
 import { inputHash } from '../plan/input-hash.ts';
 import type { Cell } from '../plan/plan.ts';
 import { table } from '../report/table.ts';
@@ -17,12 +18,14 @@ interface Status {
   built: Metadata | undefined;
   inStore: Map<string, boolean>;
   why: string;
+  /** What differs from the inputs of the result that is there. */
+  changes: string[];
 }
 
 /** What is known of a cell without building it, or opening a connection. */
 async function statusOf(
   cell: Cell,
-  context: { output: string; store: Store; trust: string[]; manifest: string | undefined; outcome: JournalEntry | undefined },
+  context: { output: string; store: Store; trust: string[]; manifest: Manifest | undefined; outcome: JournalEntry | undefined },
 ): Promise<Status> {
   const { manifest, outcome } = context;
   const inStore = new Map<string, boolean>();
@@ -34,8 +37,10 @@ async function statusOf(
     if (stored?.proof === undefined && stored) unpinned[ref.name] = stored.record.sha256;
     if (Object.keys(ref.pins).length === 0 && !stored) orphans.push(ref.name);
   }
-  const hash = manifest === undefined ? undefined : inputHash(cell.recipe, manifest, unpinned);
+  const hash = manifest === undefined ? undefined : inputHash(cell.recipe, manifestDigest(manifest), unpinned);
   const built = hash === undefined ? undefined : await finished(context.output, cell, hash);
+  const earlier = built || !manifest ? undefined : await readMetadata(cellFolder(context.output, cell));
+  const changes = earlier && manifest ? changedInputs(earlier, cell.recipe, manifest, unpinned) : [];
   const missing = [...inStore].filter(([, there]) => !there).map(([name]) => name);
   const why = built
     ? 'built'
@@ -47,12 +52,14 @@ async function statusOf(
           ? 'was being built when the last run ended'
           : manifest === undefined
             ? 'not built (no build image yet)'
-            : outcome?.state === 'done'
+            : changes.length > 0 || (earlier && earlier.inputHash !== hash)
               ? 'its inputs have changed since it was built'
-              : missing.length > 0
-                ? `not built; ${missing.length} of ${inStore.size} sources to fetch`
-                : 'not built';
-  return { cell, hash, built, inStore, why };
+              : earlier
+                ? 'its image is not the one that was built'
+                : missing.length > 0
+                  ? `not built; ${missing.length} of ${inStore.size} sources to fetch`
+                  : 'not built';
+  return { cell, hash, built, inStore, why, changes };
 }
 
 const pinText = ({ pins }: SourceRef) =>
@@ -70,15 +77,14 @@ export async function matrixCommand(selectors: string[], options: CommonOptions 
   const known = await lastManifest(settings);
   const outcomes = await lastOutcomes(settings.output);
   const store = new Store(settings.store);
-  const manifest = known === undefined ? undefined : manifestDigest(known);
   const states = await Promise.all(
     cells.map((cell) =>
-      statusOf(cell, { output: settings.output, store, trust: settings.trust, manifest, outcome: outcomes.get(cell.id) }),
+      statusOf(cell, { output: settings.output, store, trust: settings.trust, manifest: known, outcome: outcomes.get(cell.id) }),
     ),
   );
   if (options.format === 'json') {
     printJson(
-      states.map(({ cell, hash, built, inStore, why }) => ({
+      states.map(({ cell, hash, built, inStore, why, changes }) => ({
         id: cell.id,
         loader: cell.loader,
         version: cell.version,
@@ -87,6 +93,7 @@ export async function matrixCommand(selectors: string[], options: CommonOptions 
         built: built !== undefined,
         ...(built ? { image: built.image } : {}),
         why,
+        changes,
         sources: cell.recipe.sources.map((ref) => ({
           name: ref.name,
           version: ref.version,
@@ -113,9 +120,10 @@ export async function matrixCommand(selectors: string[], options: CommonOptions 
     );
     return;
   }
-  for (const { cell, hash, built, inStore, why } of states) {
+  for (const { cell, hash, built, inStore, why, changes } of states) {
     print(cell.id);
     print(`  state    ${why}${built ? `, ${formatBytes(built.image.size)}, sha256 ${built.image.sha256}` : ''}`);
+    for (const change of changes) print(`  changed  ${change}`);
     print(`  inputs   ${hash ?? 'not known before there is a build image'}`);
     for (const ref of cell.recipe.sources)
       print(`  source   ${ref.name} ${ref.version}  ${ref.file}  ${pinText(ref)}  ${inStore.get(ref.name) ? 'in the store' : 'to fetch'}`);

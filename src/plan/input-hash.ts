@@ -37,3 +37,25 @@ export function inputHash(recipe: Recipe, manifest: string, unpinned: Unpinned =
     }),
   );
 }
+
+/** Digests of the parts of an input hash that a result's metadata does not show otherwise: see {@link changedInputs}. */
+export interface InputDigests {
+  /** By source: of its pins, or of the bytes where no pin holds. */
+  sources: Record<string, string>;
+  /** Where sources go, and what is left out of them. */
+  placements: string;
+  /** By name. */
+  files: Record<string, string>;
+  outputs: string;
+}
+
+/** See {@link InputDigests}; parameters as of {@link inputHash}. */
+export function inputDigests(recipe: Recipe, unpinned: Unpinned = {}): InputDigests {
+  const digest = (value: unknown) => sha256(canonicalJson(value));
+  return {
+    sources: Object.fromEntries(recipe.sources.map((source) => [source.name, digest(sourceIdentity(source, unpinned))])),
+    placements: digest(recipe.placements),
+    files: Object.fromEntries(Object.entries(recipe.files).map(([name, content]) => [name, sha256(content)])),
+    outputs: digest(recipe.outputs),
+  };
+}

@@ -1,8 +1,10 @@
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Cell } from '../../src/plan/plan.ts';
+import { sha256 } from '../../src/util/hash.ts';
 import { pvgrub, root } from '../support/cli.ts';
 import { makeProduct, type Product } from '../support/product.ts';
 
@@ -81,6 +83,35 @@ test('matrix shows each cell with its sources and why it is not built, as table 
     { id: 'pv-grub-4.2.5-x86_32', built: false },
   ]);
   expect((await product.call(['matrix', 'pv-grub-4.2.5-x86_64', '--why'])).stdout).toMatch(/edit +mkheader-python3: Sorts/);
+});
+
+test('matrix --why names the inputs that have changed since the cell was built', async () => {
+  const cell = product.standIn.cells()[0] as Cell;
+  const manifest = { dockerfile: sha256(readFileSync(join(root, 'Dockerfile.build'))), packages: ['gcc:amd64=12.2'], base: 'a test' };
+  const cache = join(folder, 'cache/pvgrub-forge/manifests');
+  mkdirSync(cache, { recursive: true });
+  writeFileSync(join(cache, `${sha256('auto/bookworm').slice(0, 16)}.json`), JSON.stringify(manifest));
+  const place = join(folder, 'earlier/pv-grub/4.2.5/x86_64');
+  mkdirSync(place, { recursive: true });
+  const metadata = {
+    ...{ schema: 1, id: cell.id, loader: 'pv-grub', version: '4.2.5', arch: 'x86_64', inputHash: 'another' },
+    image: { file: 'pv-grub-x86_64.gz', size: 1, sha256: 'x' },
+    sources: cell.recipe.sources,
+    edits: [{ id: 'tools-mk', digest: 'another' }],
+    environment: { ...cell.recipe.env, TZ: 'CET' },
+    commands: cell.recipe.steps.map((step) => step.run),
+    buildImage: { dockerfile: manifest.dockerfile, packages: ['gcc:amd64=12.1'] },
+  };
+  writeFileSync(join(place, 'metadata.json'), JSON.stringify(metadata));
+  const { stdout, stderr } = await product.call(['matrix', cell.id, '--why', '--out', 'earlier']);
+  expect(stderr).toBe('');
+  expect(stdout).toContain('its inputs have changed since it was built');
+  expect(stdout.match(/changed {2}.*/g)).toEqual([
+    'changed  edit mkheader-python3 is new',
+    'changed  edit tools-mk has changed',
+    'changed  variable TZ has changed',
+    'changed  package gcc:amd64 has changed',
+  ]);
 });
 
 test('inspect tells what a file is, and exits with 5 where it is no loader', async () => {
