@@ -2,7 +2,10 @@
 const [name = '', ...args] = process.argv.slice(2);
 const benches: Record<string, () => Promise<{ run: (args: string[]) => Promise<void> }>> = {
   boot: () => import('./boot.ts'),
+  cells: () => import('./cells.ts'),
+  nothing: () => import('./nothing.ts'),
   start: () => import('./start.ts'),
+  verify: () => import('./verify.ts'),
 };
 const bench = benches[name];
 if (!bench) {

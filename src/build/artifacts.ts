@@ -96,10 +96,15 @@ export function sumLine(sha256: string, name: string): string {
 }
 
 /**
- * Write SHA256SUMS over every image that is there, each read anew; sorted by name. An image that is not what its
- * metadata says is left out and named.
+ * Write SHA256SUMS over every image that is there, each read anew but those that this run has just read; sorted by name.
+ * An image that is not what its metadata says is left out and named.
+ *
+ * @param read SHA-256 by cell folder, of images read in this run
  */
-export async function writeSums(output: string): Promise<{ images: number; damaged: string[] }> {
+export async function writeSums(
+  output: string,
+  read: ReadonlyMap<string, string> = new Map(),
+): Promise<{ images: number; damaged: string[] }> {
   const damaged: string[] = [];
   const lines: [string, string][] = [];
   const folders = async (path: string) =>
@@ -111,7 +116,7 @@ export async function writeSums(output: string): Promise<{ images: number; damag
       for (const arch of await folders(join(output, loader, version))) {
         const folder = join(output, loader, version, arch);
         const metadata = await readMetadata(folder);
-        const digest = metadata && (await ifThere(sha256File(join(folder, metadata.image.file))));
+        const digest = metadata && (read.get(folder) ?? (await ifThere(sha256File(join(folder, metadata.image.file)))));
         if (!metadata || !digest) continue;
         const name = `${loader}/${version}/${arch}/${metadata.image.file}`;
         if (digest === metadata.image.sha256) lines.push([name, digest]);

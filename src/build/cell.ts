@@ -3,26 +3,32 @@ import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { Container } from 'dockerode';
 import { formatDuration } from '../config/units.ts';
-import { getFiles, type PutFile, putFiles, readFileFrom } from '../engine/archive.ts';
+import { getFiles, type PutFile, putFiles } from '../engine/archive.ts';
 import type { BuildImage } from '../engine/build-image.ts';
-import { type Ended, runContainer } from '../engine/container.ts';
+import { type ContainerSpec, type Ended, runContainer } from '../engine/container.ts';
 import type { Engine } from '../engine/engine.ts';
 import { Workspace } from '../engine/workspace.ts';
-import { type BuildCode, BuildError, OutputError, SourceError } from '../errors.ts';
+import { type BuildCode, BuildError, OutputError } from '../errors.ts';
 import type { Cell } from '../plan/plan.ts';
-import { applyEdits, editedFiles } from '../recipes/edits.ts';
-import type { Recipe } from '../recipes/types.ts';
+import type { Step } from '../recipes/types.ts';
 import type { StoredSource } from '../sources/store.ts';
 import { BuildLog } from './log.ts';
-import { buildEnvironment, buildScript, type Tarball, unpackScript } from './scripts.ts';
+import { buildEnvironment, buildScript, INTO_MEMORY, partsOf, probeSteps, scriptCommand, TOOLCHAIN, TREE } from './scripts.ts';
+import { type Continuation, shareToolchain, type ToolchainOutcome } from './shared-toolchain.ts';
+import type { ToolchainCache } from './toolchain-cache.ts';
+import { editedTree, treeInputs } from './tree.ts';
 
 /** What building one cell needs of its run. */
 export interface CellContext {
   engine: Engine;
-  image: Pick<BuildImage, 'id'>;
+  image: Pick<BuildImage, 'id' | 'digest'>;
   labels: Record<string, string>;
   limits: { timeMs: number; memory: number; pids: number };
   jobs: number;
+  /** Build in memory: some 400 MB for a cell, and a third less time where the disk is slow in making files. */
+  inMemory: boolean;
+  /** Where toolchains are shared; undefined: every step is run. */
+  toolchains?: ToolchainCache | undefined;
   signal?: AbortSignal | undefined;
   onPhase: (phase: string) => void;
   warn: (text: string) => void;
@@ -34,6 +40,7 @@ export interface CellContext {
  *
  * @param sources the recipe's sources, by name, verified
  * @param staging an existing folder that takes the outputs and `build.log`
+ * @returns what became of the toolchain, where that is shared
  * @throws BuildError, OutputError OUTPUT_MISSING, SourceError EDIT_MISMATCH, EngineError; the signal's reason
  */
 export async function buildCell(
@@ -41,7 +48,7 @@ export async function buildCell(
   sources: ReadonlyMap<string, StoredSource>,
   staging: string,
   context: CellContext,
-): Promise<void> {
+): Promise<{ toolchain: ToolchainOutcome | undefined }> {
   const { engine, labels } = context;
   const deadline = Date.now() + context.limits.timeMs;
   const log = new BuildLog(join(staging, 'build.log'), context.onPhase);
@@ -58,8 +65,9 @@ export async function buildCell(
     context.signal?.throwIfAborted();
     const place = await Workspace.create(engine, labels);
     workspace = place;
-    const start = (command: string[]): Promise<Container> =>
+    const start = (command: string[], more: Pick<ContainerSpec, 'inMemory'> = {}): Promise<Container> =>
       place.container({
+        ...more,
         image: context.image.id,
         command,
         env: buildEnvironment(cell.recipe, context.jobs),
@@ -67,86 +75,55 @@ export async function buildCell(
         limits: context.limits,
       });
     context.onPhase('unpack');
-    const unpack = await start(['sh', '/cell/in/unpack.sh']);
-    await putFiles(unpack, '/cell', inputs(cell.recipe, sources));
+    const unpack = await start(scriptCommand('unpack.sh'));
+    await putFiles(unpack, '/cell', treeInputs(cell.recipe, sources));
     context.signal?.throwIfAborted();
     await finish(unpack, 'unpacking');
     if (cell.recipe.edits.length > 0) {
       context.onPhase('edit');
-      await editTree(unpack, cell.recipe, log);
+      await putFiles(unpack, TREE, await editedTree(unpack, cell.recipe));
+      for (const { id, what } of cell.recipe.edits) await log.say(`edit ${id}: ${what}`);
     }
     context.signal?.throwIfAborted();
-    const build = await start(['sh', '/cell/in/build.sh']);
+    let { steps } = cell.recipe;
+    let last = unpack;
+    let shared: Continuation | undefined;
+    if (context.toolchains && cell.recipe.toolchain) {
+      const { toolchain } = cell.recipe;
+      await putFiles(unpack, '/cell', [script('probe.sh', [...partsOf(steps).before, ...probeSteps(toolchain)]), ...programs()]);
+      last = await start(scriptCommand('probe.sh'));
+      await finish(last, 'the build');
+      shared = await shareToolchain(cell, toolchain, last, {
+        cache: context.toolchains,
+        image: context.image.digest,
+        sources,
+        staging,
+        warn: context.warn,
+      });
+      steps = shared.steps;
+    }
+    if (context.inMemory) steps = [INTO_MEMORY, ...steps];
+    await putFiles(last, '/cell', [script('build.sh', steps), ...(shared?.files ?? [])]);
+    context.signal?.throwIfAborted();
+    const build = await start(scriptCommand('build.sh'), context.inMemory ? { inMemory: ['src', 'tmp'] } : {});
     await finish(build, 'the build');
     context.onPhase('collect');
     await collect(build, cell, staging);
+    return { toolchain: await shared?.finish(build) };
   } finally {
     await log.close().catch((error: Error) => context.warn(`${cell.id}: its log could not be written: ${error.message}`));
     await workspace?.remove((text) => context.warn(`${cell.id}: ${text}`));
   }
 }
 
-/** Everything that goes into the volume before the first container starts. */
-function inputs(recipe: Recipe, sources: ReadonlyMap<string, StoredSource>): PutFile[] {
-  const tarballs = new Map<string, Tarball>();
-  const files: PutFile[] = [];
-  for (const [name, { record, path }] of sources) {
-    const file = `${name}.${record.format}`;
-    tarballs.set(name, { file, format: record.format });
-    const wanted = recipe.sources.find((ref) => ref.name === name)?.top;
-    if (recipe.placements.some((placement) => placement.source === name && placement.as !== undefined) && record.top !== wanted) {
-      throw new SourceError('SOURCE_ARCHIVE_BROKEN', `${name}'s tarball cannot be used by the Makefile that unpacks it`, {
-        expected: `a folder ${wanted} at its top`,
-        got: record.top,
-        hint: 'pack it anew with that folder, or give a git repository as its origin',
-      });
-    }
-    files.push({ name: `in/${file}`, content: { path, size: record.size } });
-  }
-  const text = (name: string, content: string): PutFile => ({ name: `in/${name}`, content: Buffer.from(content) });
-  return [
-    ...files,
-    text('unpack.sh', unpackScript(recipe.placements, tarballs)),
-    text('build.sh', buildScript(recipe.steps)),
-    ...Object.entries(recipe.files).map(([name, content]) => text(name, content)),
-  ];
+/** Steps as a script to put below /cell. */
+function script(name: string, steps: readonly Step[]): PutFile {
+  return { name: `in/${name}`, content: Buffer.from(buildScript(steps)) };
 }
 
-/** Read the files that edits name out of the tree, apply the edits, and put the results back. */
-async function editTree(container: Container, recipe: Recipe, log: BuildLog): Promise<void> {
-  const folders = new Map(
-    recipe.placements.flatMap(({ source, unpack }) =>
-      unpack === undefined ? [] : [[source, unpack === '.' ? '' : `${unpack}/`] as const],
-    ),
-  );
-  const changed: PutFile[] = [];
-  const homeless = recipe.edits.find((edit) => !folders.has(edit.source));
-  if (homeless) {
-    throw new SourceError('EDIT_MISMATCH', `the edit ${homeless.id} is for ${homeless.source}, which is not unpacked in this cell`, {
-      expected: `one of ${[...folders.keys()].join(', ')}`,
-      hint: "mend the edit's source or its version range (docs/edits.md)",
-    });
-  }
-  for (const [source, folder] of folders) {
-    const edits = recipe.edits.filter((edit) => edit.source === source);
-    const names = new Set(edits.flatMap((edit) => [...editedFiles(edit).changed, ...editedFiles(edit).created]));
-    const contents = new Map<string, Buffer | undefined>();
-    const modes = new Map<string, number>();
-    for (const name of names) {
-      const file = await readFileFrom(container, `/cell/src/${folder}${name}`);
-      if (file && file.type !== 'file')
-        throw new SourceError('EDIT_MISMATCH', `${source}'s ${name} is a ${file.type}, not a plain file`, {
-          hint: 'name the file that it leads to in the edit',
-        });
-      contents.set(name, file?.content);
-      if (file) modes.set(name, file.mode);
-    }
-    for (const edit of edits) for (const added of edit.create ?? []) if (added.executable) modes.set(added.file, 0o755);
-    for (const [name, content] of applyEdits(edits, contents))
-      changed.push({ name: `src/${folder}${name}`, content, mode: modes.get(name) ?? 0o644 });
-    for (const edit of edits) await log.say(`edit ${edit.id}: ${edit.what}`);
-  }
-  await putFiles(container, '/cell', changed);
+/** The programs that sharing a toolchain needs. */
+function programs(): PutFile[] {
+  return Object.entries(TOOLCHAIN.programs).map(([name, content]) => ({ name: `in/${name}`, content: Buffer.from(content), mode: 0o755 }));
 }
 
 /** What compilers, shells and make say when the kernel has killed a process for its memory: not every engine tells it. */

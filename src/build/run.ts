@@ -24,6 +24,10 @@ import { buildCell } from './cell.ts';
 import { journal, lastSeconds } from './journal.ts';
 import { type Metadata, metadataOf, unpinnedOf } from './metadata.ts';
 import { RunSources } from './run-sources.ts';
+import { ToolchainCache } from './toolchain-cache.ts';
+
+/** Memory that the engine's machine must have for each cell side by side, in bytes, for cells to be built in memory. */
+const ROOM_FOR_MEMORY = 2 * 2 ** 30;
 
 /** What a run needs of its surroundings. */
 export interface RunContext {
@@ -32,7 +36,7 @@ export interface RunContext {
   cwd: string;
   emit: Listener;
   signal: AbortSignal;
-  /** Build also what is there already. */
+  /** Take nothing from earlier runs: build also what is there already, and every toolchain. */
   force: boolean;
   /** Keep the logs of a failed cell in `<output>/failed/`. */
   debug: boolean;
@@ -59,7 +63,9 @@ export async function runBuild(cells: readonly Cell[], context: RunContext): Pro
   const labels = ownerLabels(thisOwner(run));
   const begun = Date.now();
   const log = journal(settings.output, run, () => new Date());
+  let building: { cpu: NodeJS.CpuUsage; from: number } | undefined;
   const emit: Listener = (event) => {
+    if (event.type === 'cell-started') building ??= { cpu: process.cpuUsage(), from: Date.now() };
     log.listen(event);
     context.emit(event);
   };
@@ -75,6 +81,7 @@ export async function runBuild(cells: readonly Cell[], context: RunContext): Pro
     side: budget.slots,
     expected: Object.fromEntries(cells.map((cell) => [cell.id, took.get(cell.id) ?? expectedSeconds(cell)])),
   });
+  const inMemory = engine.memory / budget.slots >= ROOM_FOR_MEMORY;
   const result: RunResult = { exit: 0, done: [], cached: [], failed: [] };
   const fetched = new RunSources(context, emit);
   const boot = context.boot && new BootStage({ ...context, emit, labels, choice: context.boot });
@@ -125,7 +132,7 @@ export async function runBuild(cells: readonly Cell[], context: RunContext): Pro
           cell,
           sources,
           { ...context, emit },
-          { image, labels, jobs, boot, onLog: (path) => (failedLog = path) },
+          { image, labels, jobs, inMemory, boot, onLog: (path) => (failedLog = path) },
         );
         result.done.push(metadata);
         emit({
@@ -159,7 +166,11 @@ export async function runBuild(cells: readonly Cell[], context: RunContext): Pro
   }
   try {
     if (result.done.length > 0 || result.cached.length > 0) {
-      const { damaged } = await writeSums(settings.output);
+      const read = [...result.done, ...result.cached].map((cell): [string, string] => [
+        cellFolder(settings.output, cell),
+        cell.image.sha256,
+      ]);
+      const { damaged } = await writeSums(settings.output, new Map(read));
       for (const name of damaged) emit({ type: 'warning', text: `${name} has changed since it was built: left out of SHA256SUMS` });
     }
   } catch (error) {
@@ -171,6 +182,7 @@ export async function runBuild(cells: readonly Cell[], context: RunContext): Pro
     type: 'run-finished',
     run,
     ms: Date.now() - begun,
+    ...(building ? { building: spent(building) } : {}),
     done: result.done.length,
     cached: result.cached.length,
     failed: result.failed.length,
@@ -178,6 +190,12 @@ export async function runBuild(cells: readonly Cell[], context: RunContext): Pro
   });
   await log.done();
   return result;
+}
+
+/** Time since the first cell was started, and the processor time that this process itself has taken of it. */
+function spent({ cpu, from }: { cpu: NodeJS.CpuUsage; from: number }): { ms: number; cpuMs: number } {
+  const { user, system } = process.cpuUsage(cpu);
+  return { ms: Date.now() - from, cpuMs: Math.round((user + system) / 1000) };
 }
 
 /** Build, inspect, describe and move into place. What fails leaves nothing but, with --debug, its log. */
@@ -189,6 +207,7 @@ async function buildAndPlace(
     image: BuildImage;
     labels: Record<string, string>;
     jobs: number;
+    inMemory: boolean;
     boot: BootStage | undefined;
     onLog: (path: string) => void;
   },
@@ -198,12 +217,14 @@ async function buildAndPlace(
   const started = new Date();
   const staging = await stagingFolder(settings.output, cell.id);
   try {
-    await buildCell(cell, sources, staging, {
+    const { toolchain } = await buildCell(cell, sources, staging, {
       engine,
       image,
       labels: work.labels,
       limits: settings.limits,
       jobs: work.jobs,
+      inMemory: work.inMemory,
+      toolchains: context.force ? undefined : new ToolchainCache(join(settings.cache, 'toolchain')),
       signal: context.signal,
       onPhase: (phase) => emit({ type: 'cell-phase', cell: cell.id, phase }),
       warn: (text) => emit({ type: 'warning', text }),
@@ -235,6 +256,7 @@ async function buildAndPlace(
         cores: work.jobs,
         started: started.toISOString(),
         seconds: Math.round((Date.now() - started.getTime()) / 100) / 10,
+        ...(toolchain ? { toolchain } : {}),
       },
       boot: booted,
     });

@@ -1,4 +1,4 @@
-import type { Placement, Recipe, Step } from '../recipes/types.ts';
+import type { Placement, Recipe, Step, Toolchain } from '../recipes/types.ts';
 import type { Format } from '../sources/archive-check.ts';
 
 /** The shell scripts that run inside a cell's containers. Pure: data in, text out. */
@@ -16,6 +16,8 @@ export interface Tarball {
   /** File name below /cell/in. */
   file: string;
   format: Format;
+  /** The folder at its top. */
+  top: string;
 }
 
 const DECOMPRESS: Record<Format, string> = { tar: 'cat', gzip: 'gzip -dc', bzip2: 'bzip2 -dc', xz: 'xz -dc' };
@@ -29,31 +31,43 @@ export function formatOfName(name: string): Format {
   return 'tar';
 }
 
+/** Commands that put a tarball in place under the name that a Makefile looks for, with less in it where that is wanted. */
+function place({ file, format, top }: Tarball, { as = '', without }: Placement): string {
+  const input = quote(`/cell/in/${file}`);
+  const wanted = formatOfName(as);
+  if (without === undefined)
+    return wanted === format
+      ? `mv ${input} ${quote(as)}`
+      : `${DECOMPRESS[format]} ${input} | ${COMPRESS[wanted]} > ${quote(as)}\nrm ${input}`;
+  const patterns = without.map((pattern) => quote(`${top}/${pattern}`)).join(' ');
+  const less = quote(`/cell/tmp/${file}`);
+  return `${DECOMPRESS[format]} ${input} | tar -f - --delete --wildcards ${patterns} > ${less}\n${COMPRESS[wanted]} < ${less} > ${quote(as)}\nrm ${input} ${less}`;
+}
+
 /**
- * The script that lays out a cell's tree below /cell/src: sources unpacked, in the order given, or put in place as
- * the tarballs that a Makefile looks for (compressed anew where the stored form is another).
+ * The script that lays out a cell's tree below /cell/src: sources unpacked, in the order given, and then side by side
+ * put in place as the tarballs that a Makefile looks for (compressed anew where the stored form is another).
  */
 export function unpackScript(placements: readonly Placement[], tarballs: ReadonlyMap<string, Tarball>): string {
   const lines = ['set -eu', 'umask 022', 'mkdir -p /cell/src /cell/out /cell/tmp', 'cd /cell/src'];
-  for (const { source, unpack, as } of placements) {
+  const aside: string[] = [];
+  for (const placement of placements) {
+    const { source, unpack, as, without = [] } = placement;
     const tarball = tarballs.get(source);
     if (!tarball) throw new Error(`no tarball for ${source}`);
     const input = quote(`/cell/in/${tarball.file}`);
     if (unpack !== undefined) {
       // A release tarball may bring an older copy of what another source gives: that one replaces it.
       if (unpack !== '.') lines.push(`rm -rf ${quote(unpack)}`, `mkdir -p ${quote(unpack)}`);
-      lines.push(`${DECOMPRESS[tarball.format]} ${input} | tar -xf - -C ${quote(unpack)} --strip-components=1 --no-same-owner`);
+      const less = without.map((pattern) => ` --exclude=${quote(`${tarball.top}/${pattern}`)}`).join('');
+      lines.push(`${DECOMPRESS[tarball.format]} ${input} | tar -xf - -C ${quote(unpack)} --strip-components=1 --no-same-owner${less}`);
+      lines.push(`rm -f ${input}`);
     }
-    if (as !== undefined) {
-      const wanted = formatOfName(as);
-      lines.push(
-        wanted === tarball.format
-          ? `cp ${input} ${quote(as)}`
-          : `${DECOMPRESS[tarball.format]} ${input} | ${COMPRESS[wanted]} > ${quote(as)}`,
-      );
-    }
-    lines.push(`rm -f ${input}`);
+    if (as !== undefined) aside.push(`(\nset -e\n${place(tarball, placement)}\n) &\npids="$pids $!"`);
   }
+  if (aside.length > 0) lines.push('pids=', ...aside, 'for pid in $pids; do wait "$pid"; done');
+  // What is mounted there later has the mode of the folder below it, and root as its owner.
+  lines.push('chmod 1777 /cell/src /cell/tmp');
   return `${lines.join('\n')}\n`;
 }
 
@@ -63,7 +77,94 @@ export function buildScript(steps: readonly Step[]): string {
   return `set -eu\numask 022\n${parts.join('\n')}\n`;
 }
 
+/** The folder of a cell's tree. */
+export const TREE = '/cell/src';
+
+/** A recipe's steps, parted where its toolchain begins and ends. */
+export function partsOf(steps: readonly Step[]): { before: Step[]; toolchain: Step[]; after: Step[] } {
+  const first = steps.findIndex((step) => step.toolchain);
+  const last = steps.findLastIndex((step) => step.toolchain);
+  return { before: steps.slice(0, first), toolchain: steps.slice(first, last + 1), after: steps.slice(last + 1) };
+}
+
+const LISTING = '/cell/out/toolchain.listing';
+const COMMANDS = '/cell/out/toolchain.commands';
+const READS = '/cell/src/.reads';
+const ARCHIVE = '/cell/out/toolchain.tar.gz';
+
+/** What the steps of this file leave, and what they need beside the tree. */
+export const TOOLCHAIN = {
+  listing: LISTING,
+  commands: COMMANDS,
+  reads: '/cell/out/toolchain.reads',
+  archive: ARCHIVE,
+  /** Programs for them, by name below `in`. */
+  programs: {
+    // A shell for `make -n`, which runs lines with $(MAKE) in spite of -n. Functions such as $(shell) are answered;
+    // recipes, which make gives its MAKELEVEL, are printed with what they would find in the environment.
+    'print-command.sh': `#!/bin/sh\nif [ -z "\${MAKELEVEL-}" ]; then exec /bin/sh "$@"; fi\nfor last; do :; done\nprintf '%s\\n' "$last"\nenv | sort\n`,
+    // Compilers that note what they read, system headers too, whatever flags they are given.
+    ...Object.fromEntries(
+      ['gcc', 'cc'].map((name) => [
+        `record/${name}`,
+        `#!/bin/sh\nprintf '@%s\\n' "$PWD" >>${READS}/$$\nSUNPRO_DEPENDENCIES=${READS}/$$ exec /usr/bin/${name} "$@"\n`,
+      ]),
+    ),
+  } as Record<string, string>,
+};
+
+/** A step that takes the tree over into memory: see ContainerSpec.inMemory. */
+export const INTO_MEMORY: Step = { phase: 'unpack', run: 'find /disk/src -mindepth 1 -maxdepth 1 -exec cp -a -t . {} +' };
+
+/** Steps that find out what a toolchain would be made from. None of them fails: then nothing is shared. */
+export function probeSteps({ headers, files, commands }: Toolchain): Step[] {
+  const listed = [
+    `find -L ${headers.join(' ')} -type f -name '*.h'`,
+    `find ${files} -maxdepth 1 -type f ! -name Makefile ! -name '*.tar.*' ! -name '*.tgz'`,
+  ];
+  const phase = 'toolchain';
+  return [
+    { phase, run: `{ ${listed.join('; ')}; } 2>/dev/null | sort -u | xargs -d '\\n' sha256sum >${LISTING} || rm -f ${LISTING}` },
+    { phase, run: `(\n${commands}\n) >${COMMANDS} 2>&1 || rm -f ${COMMANDS}` },
+  ];
+}
+
+/** The toolchain's steps with what its compilers read noted, and what it leaves packed. */
+export function recordedSteps(steps: readonly Step[], { keep, stubs }: Toolchain): Step[] {
+  const recorded = steps.map((step) => ({ ...step, run: `mkdir -p ${READS}\nPATH=/cell/in/record:$PATH\n${step.run}` }));
+  const packed = `--no-recursion ${stubs.join(' ')} --recursion ${keep.join(' ')}`;
+  const fixed = '--format=gnu --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner';
+  return [
+    ...recorded,
+    { phase: 'toolchain', run: `cat ${READS}/* >${TOOLCHAIN.reads}\ntar -cf - ${fixed} ${packed} | gzip -n1 >${ARCHIVE}` },
+  ];
+}
+
+/** Steps that lay out a toolchain that was packed, all of it newer than what it was made from, as make wants it. */
+export function restoreSteps({ keep, stubs }: Toolchain): Step[] {
+  const all = [...stubs, ...keep].join(' ');
+  const run = `tar -xzf ${ARCHIVE} --no-same-owner\nrm ${ARCHIVE}\ntouch .now\nfind ${all} -exec touch -h -r .now {} +`;
+  return [{ phase: 'toolchain', run }];
+}
+
+/**
+ * The command of a container that runs a script below `in`: its output is gathered for up to a fifth of a second,
+ * because engine and orchestrator have work with each piece, and a build writes thousands of lines.
+ */
+export function scriptCommand(name: string): string[] {
+  const gather = 'while (my $n = sysread STDIN, my $text, 65536) { syswrite STDOUT, $text; select undef, undef, undef, 0.2 if $n < 32768 }';
+  const status = `/cell/tmp/${name}.status`;
+  const run = `{ sh /cell/in/${name} && code=0 || code=$?; echo "$code" >${status}; } 2>&1 | perl -e '${gather}'`;
+  return ['sh', '-c', `mkdir -p /cell/tmp && ${run}; exit "$(cat ${status} || echo 137)"`];
+}
+
 /** The environment of a cell's containers: the recipe's, and what is the same for all. `JOBS` never changes the output. */
 export function buildEnvironment(recipe: Recipe, jobs: number): Record<string, string> {
-  return { PATH: '/usr/local/bin:/usr/bin:/bin', HOME: '/cell', TMPDIR: '/cell/tmp', ...recipe.env, JOBS: String(jobs) };
+  return {
+    PATH: '/usr/local/bin:/usr/bin:/bin',
+    HOME: '/cell',
+    TMPDIR: '/cell/tmp',
+    ...recipe.env,
+    JOBS: String(jobs),
+  };
 }

@@ -13,6 +13,7 @@ import type { Listener } from '../report/events.ts';
 export interface CommonOptions {
   config?: string;
   store?: string;
+  cacheDir?: string;
   out?: string;
   engine?: string;
   jobs?: string;
@@ -25,10 +26,12 @@ export interface CommonOptions {
 /** The product's own data: catalog, edits, first configuration. PVGRUB_DATA names another folder that has them. */
 export function planData(env: NodeJS.ProcessEnv = process.env): PlanData {
   const root = env['PVGRUB_DATA'] || productRoot;
+  const text = (name: string) => readFileSync(join(root, 'loaders', name), 'utf8');
   return {
     catalog: loadCatalog(join(root, 'catalog')),
     edits: { 'pv-grub': loadEdits(join(root, 'edits/pv-grub')), pvgrub2: loadEdits(join(root, 'edits/pvgrub2')) },
-    pvgrub2Config: readFileSync(join(root, 'loaders/pvgrub2/grub.cfg'), 'utf8'),
+    pvgrub2Config: text('pvgrub2/grub.cfg'),
+    pvGrub: { trim: text('pv-grub/trim.pl'), members: text('pv-grub/newlib-members.txt') },
   };
 }
 
@@ -53,6 +56,7 @@ function overridesOf(options: CommonOptions): Overrides {
   return {
     output: options.out,
     store: options.store,
+    cache: options.cacheDir,
     engine: options.engine,
     jobs: options.jobs === undefined ? undefined : positiveInteger(options.jobs, '--jobs'),
     offline: options.offline,

@@ -37,6 +37,7 @@ export const configSchema = z.strictObject({
   default: z.array(selector).optional().describe('what build takes when no selector is given, in this order'),
   output: z.string().min(1).optional().describe('folder for the results, relative to this file'),
   store: z.string().min(1).optional().describe('folder of the store of verified sources'),
+  cache: z.string().min(1).optional().describe('folder of what later builds may take over from earlier ones'),
   engine: z
     .string()
     .regex(

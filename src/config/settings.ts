@@ -14,6 +14,8 @@ export interface Settings {
   output: string;
   /** Absolute folder of the content-addressed store. */
   store: string;
+  /** Absolute folder of what later builds may take over. */
+  cache: string;
   engine: string;
   /** Cores that all cells together may use. */
   cores: number;
@@ -35,6 +37,7 @@ const LONGEST_TIMER = 2 ** 31 - 1;
 export interface Overrides {
   output?: string | undefined;
   store?: string | undefined;
+  cache?: string | undefined;
   engine?: string | undefined;
   jobs?: number | undefined;
   offline?: boolean | undefined;
@@ -123,6 +126,7 @@ export function settle(input: {
     default: config.default ?? [],
     output: path(overrides.output, env['PVGRUB_OUT'], config.output, resolve(base, 'artifacts')),
     store: path(overrides.store, env['PVGRUB_STORE'], config.store, join(cacheFolder(env), 'store')),
+    cache: path(overrides.cache, env['PVGRUB_CACHE'], config.cache, join(cacheFolder(env), 'build')),
     engine: overrides.engine ?? (env['PVGRUB_ENGINE'] || undefined) ?? config.engine ?? 'auto',
     cores: budget,
     cells: Math.min(config.concurrency?.cells ?? budget, budget),

@@ -33,7 +33,7 @@ async function fill(tar: Pack, files: readonly PutFile[]): Promise<void> {
         tar.entry({ ...common, name, mode, size: content.length }, Buffer.from(content), (error) => (error ? reject(error) : resolve())),
       );
     } else {
-      await pipeline(createReadStream(content.path, { highWaterMark: 1 << 18 }), tar.entry({ ...common, name, mode, size: content.size }));
+      await pipeline(createReadStream(content.path, { highWaterMark: 1 << 20 }), tar.entry({ ...common, name, mode, size: content.size }));
     }
   }
   tar.finalize();

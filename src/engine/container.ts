@@ -14,6 +14,8 @@ export interface ContainerSpec {
   labels: Record<string, string>;
   /** Name of the volume that is the only writable place, at /cell. */
   volume?: string;
+  /** Folders below /cell that are in memory, empty, and gone afterwards; what the volume has there can be read below /disk. */
+  inMemory?: string[];
   user?: string;
   /** Its standard input can be written to while it runs. */
   input?: boolean;
@@ -52,7 +54,18 @@ function createOptions(spec: ContainerSpec): ContainerCreateOptions {
             Devices: spec.devices.map(({ path }) => ({ PathOnHost: path, PathInContainer: path, CgroupPermissions: 'rw' })),
             GroupAdd: spec.devices.map(({ group }) => String(group)),
           }),
-      ...(spec.volume === undefined ? {} : { Mounts: [{ Type: 'volume', Source: spec.volume, Target: '/cell' }] }),
+      ...(spec.volume === undefined
+        ? {}
+        : {
+            Mounts: [
+              { Type: 'volume', Source: spec.volume, Target: '/cell' },
+              ...(spec.inMemory === undefined ? [] : [{ Type: 'volume', Source: spec.volume, Target: '/disk', ReadOnly: true }]),
+            ],
+          }),
+      // It counts as the container's memory.
+      ...(spec.inMemory === undefined
+        ? {}
+        : { Tmpfs: Object.fromEntries(spec.inMemory.map((name) => [`/cell/${name}`, `rw,exec,nosuid,nodev,size=${spec.limits.memory}`])) }),
     },
   } as ContainerCreateOptions;
 }

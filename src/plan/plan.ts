@@ -22,6 +22,8 @@ export interface PlanData {
   edits: Record<Loader, Edit[]>;
   /** The first configuration that pvgrub2 images carry (loaders/pvgrub2/). */
   pvgrub2Config: string;
+  /** What leaves out of pv-grub's packages what no image links, and the list of what stays (loaders/pv-grub/). */
+  pvGrub: { trim: string; members: string };
 }
 
 const ARCHES: Record<Loader, Arch[]> = { 'pv-grub': ['x86_64', 'x86_32'], pvgrub2: ['x86_64', 'x86_32', 'x86_32_pvh'] };

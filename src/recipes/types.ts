@@ -49,6 +49,8 @@ export interface Placement {
   unpack?: string;
   /** File below the tree that takes the tarball itself, compressed as its name says. */
   as?: string;
+  /** What is left out, as tar's patterns below the source's top folder. With `as`, each must match something. */
+  without?: string[];
 }
 
 /** One group of commands, run by `sh -eu` in the tree. */
@@ -56,6 +58,27 @@ export interface Step {
   /** What a progress display calls it. */
   phase: string;
   run: string;
+  /** It makes the cell's toolchain: steps of one recipe that follow each other (see {@link Toolchain}). */
+  toolchain?: true;
+}
+
+/**
+ * The part of a build that many cells have in common: what its steps leave may be taken from an earlier cell that read
+ * just the same. Paths are relative to the cell's tree.
+ */
+export interface Toolchain {
+  /** Prints the commands that the steps will run, with all variables filled in, and runs none of them. */
+  commands: string;
+  /** Sources that only these steps unpack. */
+  sources: string[];
+  /** Folders that the steps make and the rest of the build uses. */
+  keep: string[];
+  /** Folders that the steps make and of which the rest of the build only wants to see that they are there. */
+  stubs: string[];
+  /** Folders with headers that the steps may read. */
+  headers: string[];
+  /** Folder whose plain files are read where the commands name them: patches and the like. */
+  files: string;
 }
 
 /** A file that a build leaves. */
@@ -80,6 +103,8 @@ export interface Recipe {
   /** Files put beside the tree, by name below the cell's `in` folder. */
   files: Record<string, string>;
   steps: Step[];
+  /** What the steps marked so leave, where that can be shared. */
+  toolchain?: Toolchain;
   outputs: RecipeOutput[];
   reads: Reads;
   warnings: string[];

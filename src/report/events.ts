@@ -15,7 +15,17 @@ export type Event =
   | { type: 'cell-done'; cell: string; image: string; sha256: string; size: number; ms: number; unpinned: string[] }
   | { type: 'cell-cached'; cell: string; image: string; sha256: string; size: number; unpinned: string[] }
   | { type: 'cell-failed'; cell: string; error: ErrorData; exit: number; ms: number; log: string | undefined }
-  | { type: 'run-finished'; run: string; ms: number; done: number; cached: number; failed: number; exit: number };
+  | {
+      type: 'run-finished';
+      run: string;
+      ms: number;
+      /** Since the first cell was started: time, and processor time of this process. */
+      building?: { ms: number; cpuMs: number };
+      done: number;
+      cached: number;
+      failed: number;
+      exit: number;
+    };
 
 /** Whoever is told events. */
 export type Listener = (event: Event) => void;

@@ -57,7 +57,7 @@ function makeTarball(folder: string, name: string, format: Tarball['format'], fi
   const file = `${name}.${format}`;
   const flag = { tar: [], gzip: ['-z'], bzip2: ['-j'], xz: ['-J'] }[format];
   execFileSync('tar', ['-c', ...flag, '-f', join(folder, 'in', file), '-C', join(folder, 'make'), name]);
-  return [name, { file, format }];
+  return [name, { file, format, top: name }];
 }
 
 describe('unpackScript', () => {

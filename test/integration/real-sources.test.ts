@@ -93,7 +93,16 @@ async function buildReal(version: keyof typeof XEN, steps: Step[], outputs: stri
   };
   const stored = new Map(await Promise.all(sources.map(async (ref) => [ref.name, await fetch(ref)] as const)));
   const staging = mkdtempSync(join(folder, 'staging-'));
-  await buildCell(cell, stored, staging, { engine, image, labels, limits: settings.limits, jobs: 2, onPhase: () => {}, warn: () => {} });
+  await buildCell(cell, stored, staging, {
+    engine,
+    image,
+    labels,
+    limits: settings.limits,
+    jobs: 2,
+    inMemory: true,
+    onPhase: () => {},
+    warn: () => {},
+  });
   expect(await leftovers(engine)).toEqual({ containers: 0, volumes: 0 });
   return staging;
 }

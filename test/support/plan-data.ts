@@ -1,15 +1,7 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { loadCatalog, productRoot } from '../../src/catalog/load.ts';
+import { planData } from '../../src/cli/context.ts';
 import type { PlanData } from '../../src/plan/plan.ts';
-import { loadEdits } from '../../src/recipes/edits.ts';
 
-/** The product's own catalog, edits and first configuration, as the command line reads them. */
+/** The product's own catalog, edits and files of its loaders, as the command line reads them. */
 export function realPlanData(): PlanData {
-  const edits = (loader: string) => loadEdits(join(productRoot, 'edits', loader));
-  return {
-    catalog: loadCatalog(),
-    edits: { 'pv-grub': edits('pv-grub'), pvgrub2: edits('pvgrub2') },
-    pvgrub2Config: readFileSync(join(productRoot, 'loaders/pvgrub2/grub.cfg'), 'utf8'),
-  };
+  return planData({});
 }

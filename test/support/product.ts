@@ -29,6 +29,7 @@ export function makeProduct(): Product {
   cpSync(join(root, 'test/fixtures/stand-in/edits'), join(folder, 'data/edits/pv-grub'), { recursive: true });
   mkdirSync(join(folder, 'data/edits/pvgrub2'), { recursive: true });
   cpSync(join(root, 'loaders'), join(folder, 'data/loaders'), { recursive: true });
+  writeFileSync(join(folder, 'data/loaders/pv-grub/newlib-members.txt'), standIn.data.pvGrub.members);
   writeFileSync(join(folder, 'matrix.config.json'), JSON.stringify({ loaders: { 'pv-grub': { versions: ['4.2.5'] } } }));
   const env = { PVGRUB_DATA: join(folder, 'data'), PVGRUB_STORE: join(folder, 'store'), XDG_CACHE_HOME: join(folder, 'cache') };
   return {

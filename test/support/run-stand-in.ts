@@ -17,6 +17,7 @@ export async function testEngine(): Promise<Engine> {
 export interface Bench {
   output: string;
   store: string;
+  cache: string;
   events: Event[];
   run: (
     cells: Cell[],
@@ -31,12 +32,18 @@ export function makeBench(engine: Engine, sources: string): Bench {
   const bench: Bench = {
     output: join(folder, 'out'),
     store: join(folder, 'store'),
+    cache: join(folder, 'cache'),
     events: [],
     run: (cells, more = {}) => {
       const names = ['xen', 'newlib', 'zlib', 'pciutils', 'grub'];
       const settings = settle({
         config: { limits: { time: '5m', memory: '1g', ...more.limits }, concurrency: { cores: 2, cells: more.cells ?? 2 } },
-        overrides: { output: bench.output, store: bench.store, origins: more.origins ?? names.map((name) => `${name}=dir:${sources}`) },
+        overrides: {
+          output: bench.output,
+          store: bench.store,
+          cache: bench.cache,
+          origins: more.origins ?? names.map((name) => `${name}=dir:${sources}`),
+        },
         env: process.env,
         cwd: folder,
       });

@@ -13,7 +13,7 @@ standIn.remove();
 const names = ['xen', 'newlib', 'zlib', 'pciutils', 'grub'];
 const settings = settle({
   config: {},
-  overrides: { output, store, origins: names.map((name) => `${name}=dir:${folder}`) },
+  overrides: { output, store, cache: `${store}.cache`, origins: names.map((name) => `${name}=dir:${folder}`) },
   env: process.env,
   cwd: process.cwd(),
 });

@@ -66,7 +66,13 @@ export function makeStandIn(): StandIn {
     externals,
     grub2: { name: 'grub2', tarball: 'https://grub.invalid/grub-{version}.tar.xz', releases: [] },
   };
-  const data: PlanData = { catalog, edits: { 'pv-grub': loadEdits(join(fixture, 'edits')), pvgrub2: [] }, pvgrub2Config: '' };
+  const trim = readFileSync(join(fixture, '../../../loaders/pv-grub/trim.pl'), 'utf8');
+  const data: PlanData = {
+    catalog,
+    edits: { 'pv-grub': loadEdits(join(fixture, 'edits')), pvgrub2: [] },
+    pvgrub2Config: '',
+    pvGrub: { trim, members: 'atoi # a member\nmallocr\n' },
+  };
   return {
     folder,
     data,
