@@ -116,7 +116,10 @@ export const TOOLCHAIN = {
 /** A step that takes the tree over into memory: see ContainerSpec.inMemory. */
 export const INTO_MEMORY: Step = { phase: 'unpack', run: 'find /disk/src -mindepth 1 -maxdepth 1 -exec cp -a -t . {} +' };
 
-/** Steps that find out what a toolchain would be made from. None of them fails: then nothing is shared. */
+/**
+ * Steps that find out what a toolchain would be made from, the same with any number of jobs. None of them fails: then
+ * nothing is shared.
+ */
 export function probeSteps({ headers, files, commands }: Toolchain): Step[] {
   const listed = [
     `find -L ${headers.join(' ')} -type f -name '*.h'`,
@@ -125,7 +128,7 @@ export function probeSteps({ headers, files, commands }: Toolchain): Step[] {
   const phase = 'toolchain';
   return [
     { phase, run: `{ ${listed.join('; ')}; } 2>/dev/null | sort -u | xargs -d '\\n' sha256sum >${LISTING} || rm -f ${LISTING}` },
-    { phase, run: `(\n${commands}\n) >${COMMANDS} 2>&1 || rm -f ${COMMANDS}` },
+    { phase, run: `(\nunset JOBS\n${commands}\n) >${COMMANDS} 2>&1 || rm -f ${COMMANDS}` },
   ];
 }
 
