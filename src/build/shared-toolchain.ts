@@ -23,7 +23,7 @@ export interface Continuation {
   steps: Step[];
   /** Files that the steps need, to be put below /cell. */
   files: PutFile[];
-  /** To be called when the build has ended well; undefined where nothing can be shared. */
+  /** To be called when the build has ended well; gives undefined where nothing could be shared. */
   finish: (container: Container) => Promise<ToolchainOutcome | undefined>;
 }
 
@@ -74,12 +74,12 @@ export async function shareToolchain(
     context.warn(`the cache of toolchains could not be read: ${(error as Error).message}`);
   }
   const store = async (build: Container): Promise<ToolchainOutcome | undefined> => {
-    const read = await readFileFrom(build, TOOLCHAIN.reads);
-    const own = [...toolchain.keep, ...toolchain.stubs];
-    const reads = read && readsOf(parseReads(read.content.toString('latin1'), TREE), known.listing, { ...from, own });
-    if (!reads) return undefined;
     const archive = join(context.staging, '.toolchain.tar.gz');
     try {
+      const read = await readFileFrom(build, TOOLCHAIN.reads);
+      const own = [...toolchain.keep, ...toolchain.stubs];
+      const reads = read && readsOf(parseReads(read.content.toString('latin1'), TREE), known.listing, { ...from, own });
+      if (!reads) return undefined;
       await getFiles(build, TOOLCHAIN.archive, (_file, content) => pipeline(content, createWriteStream(archive)));
       const entry = await cache.add(key, cell.id, reads, archive);
       return { id: entry.id, from: cell.id };

@@ -79,17 +79,17 @@ const STEPS: For<Step>[] = [
       toolchain: true,
     },
   },
-  // The rest side by side: pciutils (not of the toolchain: it reads Xen's own headers, which hardly two releases have
-  // in common), GRUB, libxc, Mini-OS.
-  { value: { phase: 'link', run: '{make} -j"$JOBS" -C stubdom pv-grub' } },
   // Up to 4.1 the Makefile goes on after a patch that does not apply.
+  { to: '4.1.6.1', value: { phase: 'grub', run: '{make} -C stubdom grub-upstream' } },
   {
-    to: '4.1.6.1',
     value: {
-      phase: 'link',
+      phase: 'grub',
       run: "if find stubdom -name '*.rej' | grep .; then echo 'a patch did not apply' >&2; exit 1; fi",
     },
   },
+  // The rest side by side: pciutils (not of the toolchain: it reads Xen's own headers, which hardly two releases have
+  // in common), GRUB, libxc, Mini-OS.
+  { value: { phase: 'link', run: '{make} -j"$JOBS" -C stubdom pv-grub' } },
   { to: '4.13.5', value: { phase: 'image', run: 'objcopy --only-keep-debug stubdom/mini-os-{arch}-grub/mini-os ../out/{image}.debug' } },
   {
     from: '4.14.0',

@@ -107,11 +107,14 @@ describe('commands of pv-grub', () => {
     }
   });
 
-  test('a patch that does not apply stops the build before there is an image', () => {
+  test('a patch that does not apply stops the build before it is linked', () => {
     const steps = commands('4.1.4');
     const check = steps.findIndex((run) => run.includes('.rej'));
-    expect(check).toBeLessThan(steps.findIndex((run) => run.startsWith('objcopy')));
-    expect(span((version) => commands(version).some((run) => run.includes('.rej')))).toEqual(['4.0.0', '4.1.6.1']);
+    expect(check).toBeLessThan(steps.findIndex((run) => run.endsWith(' pv-grub')));
+    expect(check).toBeGreaterThan(steps.findIndex((run) => run.endsWith(' grub-upstream')));
+    for (const version of versions) expect(commands(version).some((run) => run.includes('.rej'))).toBe(true);
+    // Later Makefiles stop by themselves: there GRUB is unpacked beside the rest.
+    expect(span((version) => commands(version).some((run) => run.endsWith(' grub-upstream')))).toEqual(['4.0.0', '4.1.6.1']);
     const folder = tempFolder();
     const run = () => execFileSync('sh', ['-euc', steps[check] ?? ''], { cwd: folder, stdio: 'pipe' });
     mkdirSync(join(folder, 'stubdom/grub'), { recursive: true });
