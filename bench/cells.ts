@@ -7,6 +7,7 @@ import type { Metadata } from '../src/build/metadata.ts';
 import { type CommonOptions, planned, withEngine } from '../src/cli/context.ts';
 import { ensureBuildImage } from '../src/engine/build-image.ts';
 import { ownerLabels, thisOwner } from '../src/engine/labels.ts';
+import { Shelf } from '../src/engine/shelf.ts';
 import type { Cell } from '../src/plan/plan.ts';
 import type { Event } from '../src/report/events.ts';
 import { sourceEvents } from '../src/report/source-events.ts';
@@ -77,6 +78,7 @@ export async function run(args: string[]): Promise<void> {
   await withEngine(settings, { setup: true, yes: true }, say, async (engine, signal) => {
     const labels = ownerLabels(thisOwner('bench'));
     const image = await ensureBuildImage(engine, { settings, labels, signal, say: () => {} });
+    const shelf = new Shelf(engine, image.id, labels);
     const store = new Store(settings.store);
     const fetching = { store, settings, cwd: process.cwd(), signal, events: sourceEvents(() => {}) };
     const cache = await mkdtemp(join(tmpdir(), 'pvgrub-bench-cache-'));
@@ -95,7 +97,7 @@ export async function run(args: string[]): Promise<void> {
       for (const cell of cells) {
         const sources = new Map<string, StoredSource>();
         for (const ref of cell.recipe.sources) sources.set(ref.name, await ensureSource(ref, fetching));
-        const way = await PlainCell.prepare(engine, image, cell, sources, { labels, limits: settings.limits });
+        const way = await PlainCell.prepare(engine, image, cell, sources, { labels, limits: settings.limits, shelf });
         const { seconds, sha256 } = await way.build(jobs);
         digests.set(cell.id, sha256);
         plain.push(seconds);
@@ -117,6 +119,7 @@ export async function run(args: string[]): Promise<void> {
       cpu = all.cpu;
       building = all.seconds;
     } finally {
+      await shelf.remove((text) => process.stderr.write(`${text}\n`));
       await empty();
     }
     const loop = plain.reduce((sum, seconds) => sum + seconds, 0);

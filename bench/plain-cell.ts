@@ -5,14 +5,18 @@ import { getFiles, type PutFile, putFiles } from '../src/engine/archive.ts';
 import type { BuildImage } from '../src/engine/build-image.ts';
 import { runContainer } from '../src/engine/container.ts';
 import type { Engine } from '../src/engine/engine.ts';
+import type { Shelf } from '../src/engine/shelf.ts';
 import { Workspace } from '../src/engine/workspace.ts';
 import type { Cell } from '../src/plan/plan.ts';
 import type { Recipe, Step } from '../src/recipes/types.ts';
 import type { StoredSource } from '../src/sources/store.ts';
 
+type Reads = Awaited<ReturnType<Shelf['hold']>>;
+
 interface Surroundings {
   labels: Record<string, string>;
   limits: { memory: number; pids: number };
+  shelf: Shelf;
 }
 
 /** The plain way's steps: what must be done before, upstream's own target for the whole loader, and the image. */
@@ -30,7 +34,7 @@ export class PlainCell {
   private readonly files: PutFile[];
   private readonly image: string;
 
-  private constructor(engine: Engine, image: BuildImage, cell: Cell, files: PutFile[], { labels, limits }: Surroundings) {
+  private constructor(engine: Engine, image: BuildImage, cell: Cell, files: PutFile[], reads: Reads, { labels, limits }: Surroundings) {
     this.engine = engine;
     this.labels = labels;
     this.files = files;
@@ -40,6 +44,7 @@ export class PlainCell {
         image: image.id,
         command: ['sh', '/cell/in/plain.sh'],
         env: buildEnvironment(cell.recipe, jobs),
+        reads,
         labels,
         limits,
       });
@@ -55,21 +60,24 @@ export class PlainCell {
   ): Promise<PlainCell> {
     const workspace = await Workspace.create(engine, around.labels);
     try {
+      // Whole packages.
+      const placements = cell.recipe.placements.map(({ without, ...placement }) => placement);
+      const inputs = treeInputs({ ...cell.recipe, placements }, sources);
+      const reads = await around.shelf.hold(inputs.shelf);
       const unpack = await workspace.container({
         image: image.id,
         command: ['sh', '/cell/in/unpack.sh'],
         env: buildEnvironment(cell.recipe, 1),
+        reads,
         labels: around.labels,
         limits: around.limits,
       });
-      // Whole packages.
-      const placements = cell.recipe.placements.map(({ without, ...placement }) => placement);
-      const inputs = treeInputs({ ...cell.recipe, placements }, sources);
-      await putFiles(unpack, '/cell', inputs);
+      await putFiles(unpack, '/cell', inputs.files);
       await runContainer(unpack, { onOutput: () => {}, timeoutMs: 600_000 });
       const edited = (await editedTree(unpack, cell.recipe)).map((file) => ({ ...file, name: `in/edited/${file.name}` }));
       const script = `sh /cell/in/unpack.sh\ncp -R /cell/in/edited/. /cell/src\n${buildScript(plainSteps(cell.recipe))}`;
-      return new PlainCell(engine, image, cell, [...inputs, ...edited, { name: 'in/plain.sh', content: Buffer.from(script) }], around);
+      const files = [...inputs.files, ...edited, { name: 'in/plain.sh', content: Buffer.from(script) }];
+      return new PlainCell(engine, image, cell, files, reads, around);
     } finally {
       await workspace.remove(() => {});
     }

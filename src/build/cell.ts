@@ -7,6 +7,7 @@ import { getFiles, type PutFile, putFiles } from '../engine/archive.ts';
 import type { BuildImage } from '../engine/build-image.ts';
 import { type ContainerSpec, type Ended, runContainer } from '../engine/container.ts';
 import type { Engine } from '../engine/engine.ts';
+import type { Shelf } from '../engine/shelf.ts';
 import { Workspace } from '../engine/workspace.ts';
 import { type BuildCode, BuildError, OutputError } from '../errors.ts';
 import type { Cell } from '../plan/plan.ts';
@@ -25,7 +26,9 @@ export interface CellContext {
   labels: Record<string, string>;
   limits: { timeMs: number; memory: number; pids: number };
   jobs: number;
-  /** Build in memory: some 400 MB for a cell, and a third less time where the disk is slow in making files. */
+  /** Where the sources lie on the engine's side. */
+  shelf: Shelf;
+  /** Build in memory, which saves time where the disk is slow in making files. */
   inMemory: boolean;
   /** Where toolchains are shared; undefined: every step is run. */
   toolchains?: ToolchainCache | undefined;
@@ -65,7 +68,7 @@ export async function buildCell(
     context.signal?.throwIfAborted();
     const place = await Workspace.create(engine, labels);
     workspace = place;
-    const start = (command: string[], more: Pick<ContainerSpec, 'inMemory'> = {}): Promise<Container> =>
+    const start = (command: string[], more: Pick<ContainerSpec, 'inMemory' | 'reads'> = {}): Promise<Container> =>
       place.container({
         ...more,
         image: context.image.id,
@@ -75,8 +78,9 @@ export async function buildCell(
         limits: context.limits,
       });
     context.onPhase('unpack');
-    const unpack = await start(scriptCommand('unpack.sh'));
-    await putFiles(unpack, '/cell', treeInputs(cell.recipe, sources));
+    const inputs = treeInputs(cell.recipe, sources);
+    const unpack = await start(scriptCommand('unpack.sh'), { reads: await context.shelf.hold(inputs.shelf) });
+    await putFiles(unpack, '/cell', inputs.files);
     context.signal?.throwIfAborted();
     await finish(unpack, 'unpacking');
     if (cell.recipe.edits.length > 0) {

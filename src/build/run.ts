@@ -8,6 +8,7 @@ import type { Settings } from '../config/settings.ts';
 import { type BuildImage, ensureBuildImage } from '../engine/build-image.ts';
 import type { Engine } from '../engine/engine.ts';
 import { ownerLabels, sweep, thisOwner } from '../engine/labels.ts';
+import { Shelf } from '../engine/shelf.ts';
 import { type ExitCode, errorData, exitCode, InterruptedError, OutputError, runExitCode } from '../errors.ts';
 import { demandImage, inspectImage } from '../inspect/inspect.ts';
 import { expectedSeconds, longestFirst } from '../plan/expected.ts';
@@ -95,7 +96,7 @@ export async function runBuild(cells: readonly Cell[], context: RunContext): Pro
     emit({ type: 'cell-failed', cell: cell.id, error: errorData(reason), exit: exitCode(reason), ms: Date.now() - start, log: failedLog });
   };
 
-  const one = async (cell: Cell, image: BuildImage): Promise<void> => {
+  const one = async (cell: Cell, image: BuildImage, shelf: Shelf): Promise<void> => {
     const start = Date.now();
     let counted = true;
     const countOff = () => {
@@ -132,7 +133,7 @@ export async function runBuild(cells: readonly Cell[], context: RunContext): Pro
           cell,
           sources,
           { ...context, emit },
-          { image, labels, jobs, inMemory, boot, onLog: (path) => (failedLog = path) },
+          { image, labels, jobs, shelf, inMemory, boot, onLog: (path) => (failedLog = path) },
         );
         result.done.push(metadata);
         emit({
@@ -159,7 +160,12 @@ export async function runBuild(cells: readonly Cell[], context: RunContext): Pro
     if (swept > 0) emit({ type: 'note', text: `removed ${swept} leftovers of a run that was killed` });
     const image = await ensureBuildImage(engine, { settings, labels, signal, say: (text) => emit({ type: 'note', text }) });
     const ordered = longestFirst(cells, took);
-    await queue.addAll(ordered.map((cell) => () => one(cell, image)));
+    const shelf = new Shelf(engine, image.id, labels);
+    try {
+      await queue.addAll(ordered.map((cell) => () => one(cell, image, shelf)));
+    } finally {
+      await shelf.remove((text) => emit({ type: 'warning', text }));
+    }
   } catch (error) {
     // No cell was begun.
     for (const cell of cells) fail(cell, error, begun);
@@ -207,6 +213,7 @@ async function buildAndPlace(
     image: BuildImage;
     labels: Record<string, string>;
     jobs: number;
+    shelf: Shelf;
     inMemory: boolean;
     boot: BootStage | undefined;
     onLog: (path: string) => void;
@@ -223,6 +230,7 @@ async function buildAndPlace(
       labels: work.labels,
       limits: settings.limits,
       jobs: work.jobs,
+      shelf: work.shelf,
       inMemory: work.inMemory,
       toolchains: context.force ? undefined : new ToolchainCache(join(settings.cache, 'toolchain')),
       signal: context.signal,

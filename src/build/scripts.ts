@@ -13,7 +13,7 @@ export function quote(text: string): string {
 
 /** What the unpacking script must know of a tarball. */
 export interface Tarball {
-  /** File name below /cell/in. */
+  /** Where the container has it, to be read only. */
   file: string;
   format: Format;
   /** The folder at its top. */
@@ -32,16 +32,14 @@ export function formatOfName(name: string): Format {
 }
 
 /** Commands that put a tarball in place under the name that a Makefile looks for, with less in it where that is wanted. */
-function place({ file, format, top }: Tarball, { as = '', without }: Placement): string {
-  const input = quote(`/cell/in/${file}`);
+function place({ file, format, top }: Tarball, { source, as = '', without }: Placement): string {
+  const input = quote(file);
   const wanted = formatOfName(as);
   if (without === undefined)
-    return wanted === format
-      ? `mv ${input} ${quote(as)}`
-      : `${DECOMPRESS[format]} ${input} | ${COMPRESS[wanted]} > ${quote(as)}\nrm ${input}`;
+    return wanted === format ? `cp ${input} ${quote(as)}` : `${DECOMPRESS[format]} ${input} | ${COMPRESS[wanted]} > ${quote(as)}`;
   const patterns = without.map((pattern) => quote(`${top}/${pattern}`)).join(' ');
-  const less = quote(`/cell/tmp/${file}`);
-  return `${DECOMPRESS[format]} ${input} | tar -f - --delete --wildcards ${patterns} > ${less}\n${COMPRESS[wanted]} < ${less} > ${quote(as)}\nrm ${input} ${less}`;
+  const less = quote(`/cell/tmp/${source}.tar`);
+  return `${DECOMPRESS[format]} ${input} | tar -f - --delete --wildcards ${patterns} > ${less}\n${COMPRESS[wanted]} < ${less} > ${quote(as)}\nrm ${less}`;
 }
 
 /**
@@ -55,13 +53,13 @@ export function unpackScript(placements: readonly Placement[], tarballs: Readonl
     const { source, unpack, as, without = [] } = placement;
     const tarball = tarballs.get(source);
     if (!tarball) throw new Error(`no tarball for ${source}`);
-    const input = quote(`/cell/in/${tarball.file}`);
     if (unpack !== undefined) {
       // A release tarball may bring an older copy of what another source gives: that one replaces it.
       if (unpack !== '.') lines.push(`rm -rf ${quote(unpack)}`, `mkdir -p ${quote(unpack)}`);
       const less = without.map((pattern) => ` --exclude=${quote(`${tarball.top}/${pattern}`)}`).join('');
-      lines.push(`${DECOMPRESS[tarball.format]} ${input} | tar -xf - -C ${quote(unpack)} --strip-components=1 --no-same-owner${less}`);
-      lines.push(`rm -f ${input}`);
+      lines.push(
+        `${DECOMPRESS[tarball.format]} ${quote(tarball.file)} | tar -xf - -C ${quote(unpack)} --strip-components=1 --no-same-owner${less}`,
+      );
     }
     if (as !== undefined) aside.push(`(\nset -e\n${place(tarball, placement)}\n) &\npids="$pids $!"`);
   }

@@ -1,5 +1,6 @@
 import type { Container } from 'dockerode';
 import { type PutFile, readFileFrom } from '../engine/archive.ts';
+import { SHELF, type ShelfFile } from '../engine/shelf.ts';
 import { SourceError } from '../errors.ts';
 import { applyEdits, editedFiles } from '../recipes/edits.ts';
 import type { Recipe } from '../recipes/types.ts';
@@ -9,16 +10,15 @@ import { type Tarball, unpackScript } from './scripts.ts';
 /** How a cell's tree comes about: sources in, and edits applied to what they unpack to. */
 
 /**
- * Everything that goes below /cell before the first container starts: tarballs, the script that unpacks them, the
- * recipe's files.
+ * What must be there before a cell's first container starts: tarballs on the shelf, and below /cell the script that
+ * unpacks them and the recipe's files.
  * @throws SourceError SOURCE_ARCHIVE_BROKEN for a tarball that a Makefile could not use
  */
-export function treeInputs(recipe: Recipe, sources: ReadonlyMap<string, StoredSource>): PutFile[] {
+export function treeInputs(recipe: Recipe, sources: ReadonlyMap<string, StoredSource>): { shelf: ShelfFile[]; files: PutFile[] } {
   const tarballs = new Map<string, Tarball>();
-  const files: PutFile[] = [];
+  const shelf: ShelfFile[] = [];
   for (const [name, { record, path }] of sources) {
-    const file = `${name}.${record.format}`;
-    tarballs.set(name, { file, format: record.format, top: record.top });
+    tarballs.set(name, { file: `${SHELF}/${record.sha256}`, format: record.format, top: record.top });
     const wanted = recipe.sources.find((ref) => ref.name === name)?.top;
     if (recipe.placements.some((placement) => placement.source === name && placement.as !== undefined) && record.top !== wanted) {
       throw new SourceError('SOURCE_ARCHIVE_BROKEN', `${name}'s tarball cannot be used by the Makefile that unpacks it`, {
@@ -27,14 +27,14 @@ export function treeInputs(recipe: Recipe, sources: ReadonlyMap<string, StoredSo
         hint: 'pack it anew with that folder, or give a git repository as its origin',
       });
     }
-    files.push({ name: `in/${file}`, content: { path, size: record.size } });
+    shelf.push({ path, size: record.size, sha256: record.sha256 });
   }
   const text = (name: string, content: string): PutFile => ({ name: `in/${name}`, content: Buffer.from(content) });
-  return [
-    ...files,
+  const files = [
     text('unpack.sh', unpackScript(recipe.placements, tarballs)),
     ...Object.entries(recipe.files).map(([name, content]) => text(name, content)),
   ];
+  return { shelf, files };
 }
 
 /**

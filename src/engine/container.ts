@@ -16,6 +16,8 @@ export interface ContainerSpec {
   volume?: string;
   /** Folders below /cell that are in memory, empty, and gone afterwards; what the volume has there can be read below /disk. */
   inMemory?: string[];
+  /** A volume that it may only read, and where. */
+  reads?: { volume: string; at: string };
   user?: string;
   /** Its standard input can be written to while it runs. */
   input?: boolean;
@@ -60,6 +62,7 @@ function createOptions(spec: ContainerSpec): ContainerCreateOptions {
             Mounts: [
               { Type: 'volume', Source: spec.volume, Target: '/cell' },
               ...(spec.inMemory === undefined ? [] : [{ Type: 'volume', Source: spec.volume, Target: '/disk', ReadOnly: true }]),
+              ...(spec.reads === undefined ? [] : [{ Type: 'volume', Source: spec.reads.volume, Target: spec.reads.at, ReadOnly: true }]),
             ],
           }),
       // It counts as the container's memory.

@@ -6,8 +6,8 @@ import { type Engine, engineError, statusOf } from './engine.ts';
 
 /** Containers around one volume, their only writable place, at /cell. All of it goes with {@link Workspace.remove}. */
 export class Workspace {
+  readonly volume: string;
   private readonly engine: Engine;
-  private readonly volume: string;
   private readonly containers: Container[] = [];
 
   private constructor(engine: Engine, volume: string) {

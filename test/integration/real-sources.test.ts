@@ -11,6 +11,7 @@ import { settle } from '../../src/config/settings.ts';
 import { ensureBuildImage } from '../../src/engine/build-image.ts';
 import type { Engine } from '../../src/engine/engine.ts';
 import { ownerLabels, thisOwner } from '../../src/engine/labels.ts';
+import { Shelf } from '../../src/engine/shelf.ts';
 import type { Cell } from '../../src/plan/plan.ts';
 import { applyEdits, editedFiles, loadEdits, selectEdits } from '../../src/recipes/edits.ts';
 import type { Step } from '../../src/recipes/types.ts';
@@ -93,8 +94,10 @@ async function buildReal(version: keyof typeof XEN, steps: Step[], outputs: stri
   };
   const stored = new Map(await Promise.all(sources.map(async (ref) => [ref.name, await fetch(ref)] as const)));
   const staging = mkdtempSync(join(folder, 'staging-'));
+  const shelf = new Shelf(engine, image.id, labels);
   await buildCell(cell, stored, staging, {
     engine,
+    shelf,
     image,
     labels,
     limits: settings.limits,
@@ -103,6 +106,7 @@ async function buildReal(version: keyof typeof XEN, steps: Step[], outputs: stri
     onPhase: () => {},
     warn: () => {},
   });
+  await shelf.remove(() => {});
   expect(await leftovers(engine)).toEqual({ containers: 0, volumes: 0 });
   return staging;
 }
