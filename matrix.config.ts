@@ -4,11 +4,11 @@ import { defineConfig } from './src/config/define.ts';
 export default defineConfig({
   loaders: {
     'pv-grub': {
-      versions: ['4.1.4', '4.2.5', '4.4.4', '4.6.6', '4.10.4', '4.14.6', '4.17.5', '4.20.4', '4.22.0'],
+      versions: ['*'],
       arches: ['x86_64', 'x86_32'],
     },
     pvgrub2: {
-      versions: ['2.12', '2.14'],
+      versions: ['*'],
       arches: ['x86_64', 'x86_32', 'x86_32_pvh'],
     },
   },

@@ -18,9 +18,22 @@ export interface Release {
   sha512?: string;
   /** Size of the tarball in bytes. */
   size?: number;
+  /** Other published checksums of the tarball. They prove nothing, but one that differs speaks against a tarball. */
+  md5?: string;
+  sha1?: string;
+  blake2b?: string;
+  /** Packagers that publish one of the checksums. */
+  seenIn?: string[];
   debian?: DebianFile;
   /** What a user of this release should know; goes into the metadata of its images. */
   warnings?: string[];
+}
+
+/** The releases that share their first two numbers. */
+export interface Series {
+  series: string;
+  /** Last day with security support upstream, ISO 8601; null where it ended before such days were published. */
+  securityUntil: string | null;
 }
 
 /** A package that Xen's stubdom build wants beside its own sources. */
@@ -41,7 +54,15 @@ export interface External extends VersionRange {
 
 /** The catalog: what upstream released and where it is, as data. */
 export interface Catalog {
-  xen: { name: 'xen'; git: string; tarball: string; releases: Release[] };
+  xen: {
+    name: 'xen';
+    git: string;
+    tarball: string;
+    /** Fingerprint of the OpenPGP key that signs tarballs; the signature lies beside each, with .sig at the end. */
+    key: string;
+    series: Series[];
+    releases: Release[];
+  };
   miniOs: { name: 'mini-os'; git: string; ranges: (VersionRange & { commit: string | null; tag?: string })[] };
   externals: External[];
   grub2: { name: 'grub2'; tarball: string; releases: Release[] };

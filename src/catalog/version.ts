@@ -31,3 +31,34 @@ export function inRange(version: string, range: VersionRange): boolean {
   if (range.to && compareVersions(version, range.to) > 0) return false;
   return true;
 }
+
+/** The series of a version, its first two numbers: 4.17 of 4.17.5. (GRUB's versions are series of one.) */
+export function seriesOf(version: string): string {
+  return version.split('.').slice(0, 2).join('.');
+}
+
+/** The newest version of each series. */
+export function newestOfSeries(versions: readonly string[]): string[] {
+  const newest = new Map<string, string>();
+  for (const version of versions) {
+    const before = newest.get(seriesOf(version));
+    if (before === undefined || compareVersions(version, before) > 0) newest.set(seriesOf(version), version);
+  }
+  return [...newest.values()];
+}
+
+/** What a configuration may say instead of a version: * for all, 4.17.*, latest, 4.17.latest, *.latest. */
+export const VERSION_PATTERN: RegExp = /^(\*|\d+\.\*|\d+\.\d+\.\*|latest|\d+\.\d+\.latest|\*\.latest)$/;
+
+/**
+ * The versions that an entry of a configuration means: itself, or those of the catalog that its pattern fits, oldest
+ * first. Empty where a pattern fits none.
+ */
+export function meantVersions(entry: string, known: readonly string[]): string[] {
+  if (!VERSION_PATTERN.test(entry)) return [entry];
+  const ordered = known.toSorted(compareVersions);
+  if (entry === 'latest') return ordered.slice(-1);
+  const prefix = entry.replace(/(\*|latest)$/, '');
+  if (entry.endsWith('*')) return ordered.filter((version) => version.startsWith(prefix));
+  return newestOfSeries(ordered.filter((version) => prefix === '*.' || version.startsWith(prefix)));
+}

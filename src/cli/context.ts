@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { codeRoot, loadCatalog, productRoot } from '../catalog/load.ts';
+import type { Catalog } from '../catalog/types.ts';
 import { loadConfig } from '../config/load.ts';
 import { type Overrides, positiveInteger, type Settings, settle } from '../config/settings.ts';
 import type { Engine } from '../engine/engine.ts';
@@ -8,12 +9,14 @@ import { UsageError } from '../errors.ts';
 import { type Cell, chooseCells, type PlanData, planMatrix } from '../plan/plan.ts';
 import { loadEdits } from '../recipes/edits.ts';
 import type { Listener } from '../report/events.ts';
+import { lockedCatalog, readLock } from '../sources/lock.ts';
 
 /** Options that several commands have. */
 export interface CommonOptions {
   config?: string;
   store?: string;
   cacheDir?: string;
+  lock?: string;
   out?: string;
   engine?: string;
   jobs?: string;
@@ -23,12 +26,16 @@ export interface CommonOptions {
   base?: string;
 }
 
-/** The product's own data: catalog, edits, first configuration. PVGRUB_DATA names another folder that has them. */
-export function planData(env: NodeJS.ProcessEnv = process.env): PlanData {
+/**
+ * The product's own data: catalog, edits, first configuration. PVGRUB_DATA names another folder that has them.
+ * @param lock a lock file, whose checksums the catalog gets
+ */
+export function planData(lock?: string, env: NodeJS.ProcessEnv = process.env): PlanData {
   const root = env['PVGRUB_DATA'] || productRoot;
+  const catalog = loadCatalog(join(root, 'catalog'));
   const text = (name: string) => readFileSync(join(root, 'loaders', name), 'utf8');
   return {
-    catalog: loadCatalog(join(root, 'catalog')),
+    catalog: lock === undefined ? catalog : lockedCatalog(catalog, readLock(lock)),
     edits: { 'pv-grub': loadEdits(join(root, 'edits/pv-grub')), pvgrub2: loadEdits(join(root, 'edits/pvgrub2')) },
     pvgrub2Config: text('pvgrub2/grub.cfg'),
     pvGrub: { trim: text('pv-grub/trim.pl'), members: text('pv-grub/newlib-members.txt') },
@@ -57,6 +64,7 @@ function overridesOf(options: CommonOptions): Overrides {
     output: options.out,
     store: options.store,
     cache: options.cacheDir,
+    lock: options.lock,
     engine: options.engine,
     jobs: options.jobs === undefined ? undefined : positiveInteger(options.jobs, '--jobs'),
     offline: options.offline,
@@ -107,13 +115,13 @@ export async function planned(
   selectors: readonly string[],
   options: CommonOptions,
   fallback: 'default' | 'all',
-): Promise<{ settings: Settings; cells: Cell[] }> {
+): Promise<{ settings: Settings; cells: Cell[]; catalog: Catalog }> {
   const settings = await settingsOf(options);
-  const data = planData();
+  const data = planData(settings.lock);
   knownNames(data, [...Object.keys(settings.origins), ...settings.trust]);
   const matrix = planMatrix(settings, data);
   const cells = chooseCells(matrix, selectors, fallback === 'default' ? settings.default : [], data.catalog);
-  return { settings, cells };
+  return { settings, cells, catalog: data.catalog };
 }
 
 /** Print to stdout. */

@@ -167,6 +167,22 @@ function program(): Command {
     .addHelpText('after', '\nExample:\n  pvgrub sources import sources.tar')
     .action(async (file, options) => (await import('./sources.ts')).importCommand(file, options));
 
+  sources
+    .command('lock')
+    .description(
+      "check the signatures of Xen's tarballs that have no published SHA-256 or SHA-512, and write their checksums into the lock file",
+    )
+    .argument('[selector...]', 'globs over cell ids; all cells if none')
+    .requiredOption('--key-file <file>', 'the OpenPGP key that signs Xen releases; the catalog pins its fingerprint')
+    .option('--lock <file>', 'the lock file (default: sources.lock.json beside the configuration)')
+    .option('--progress <kind>', 'auto, tty, plain, json or quiet', 'auto')
+    .addOption(offlineOption())
+    .addOption(originOption())
+    .addOption(storeOption())
+    .addOption(configOption())
+    .addHelpText('after', "\nExample:\n  pvgrub sources lock --key-file xen-signing-key.asc 'pv-grub-4.17.*'")
+    .action(async (selectors, options) => (await import('./lock.ts')).lockCommand(selectors, options));
+
   pvgrub
     .command('inspect')
     .description('tell what an image is: loader, width, entry, Xen notes, compression')

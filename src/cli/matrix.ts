@@ -2,6 +2,7 @@ import { cellFolder, finished, readMetadata } from '../build/artifacts.ts';
 import { type JournalEntry, lastOutcomes } from '../build/journal.ts';
 import type { Metadata } from '../build/metadata.ts';
 import type { SourceRef } from '../catalog/types.ts';
+import { seriesOf } from '../catalog/version.ts';
 import { formatBytes } from '../config/units.ts';
 import { lastManifest, type Manifest, manifestDigest } from '../engine/manifest.ts';
 import { changedInputs } from '../plan/changes.ts';
@@ -11,6 +12,7 @@ import { table } from '../report/table.ts';
 import { isTrusted } from '../sources/pins.ts';
 import { Store } from '../sources/store.ts';
 import { type CommonOptions, planned, print, printJson } from './context.ts';
+import { seriesTable, supportText } from './matrix-series.ts';
 
 interface Status {
   cell: Cell;
@@ -71,9 +73,10 @@ const pinText = ({ pins }: SourceRef) =>
         ? `commit ${pins.commit.slice(0, 12)}`
         : 'no pin';
 
-/** `pvgrub matrix`: every cell, what it is made of, and whether it is there. */
+/** `pvgrub matrix`: the series, or the cells that selectors choose: what they are made of, and whether they are there. */
 export async function matrixCommand(selectors: string[], options: CommonOptions & { format: string; why?: boolean }): Promise<void> {
-  const { settings, cells } = await planned(selectors, options, 'all');
+  const { settings, cells, catalog } = await planned(selectors, options, 'all');
+  const today = new Date().toISOString().slice(0, 10);
   const known = await lastManifest(settings);
   const outcomes = await lastOutcomes(settings.output);
   const store = new Store(settings.store);
@@ -89,6 +92,8 @@ export async function matrixCommand(selectors: string[], options: CommonOptions 
         loader: cell.loader,
         version: cell.version,
         arch: cell.arch,
+        series: seriesOf(cell.version),
+        support: supportText(catalog, cell, today),
         inputHash: hash ?? null,
         built: built !== undefined,
         ...(built ? { image: built.image } : {}),
@@ -103,6 +108,13 @@ export async function matrixCommand(selectors: string[], options: CommonOptions 
         edits: cell.recipe.edits.map((edit) => edit.id),
         warnings: cell.recipe.warnings,
       })),
+    );
+    return;
+  }
+  if (!options.why && selectors.length === 0) {
+    print(seriesTable(states, catalog, today));
+    print(
+      `\n${cells.length} cells; 'pvgrub matrix <selector>' shows them: ${cells[0]?.loader ?? 'pv-grub'}-${seriesOf(cells[0]?.version ?? '4.17')}, '*'`,
     );
     return;
   }

@@ -57,7 +57,7 @@ export async function fetchCommand(selectors: string[], options: Options): Promi
 /** `pvgrub sources list` */
 export async function listCommand(options: Options): Promise<void> {
   const settings = await settingsOf(options);
-  const known = catalogSources(planData());
+  const known = catalogSources(planData(settings.lock));
   const records = await new Store(settings.store).list();
   const rows = records.map((record) => ({
     ...record,
@@ -119,7 +119,7 @@ export async function exportCommand(file: string, selectors: string[], options: 
 /** `pvgrub sources import` */
 export async function importCommand(file: string, options: Options): Promise<void> {
   const settings = await settingsOf(options);
-  const known = catalogSources(planData());
+  const known = catalogSources(planData(settings.lock));
   const { added, refused } = await importSources(
     resolve(file),
     new Store(settings.store),

@@ -1,7 +1,8 @@
 import * as z from 'zod';
-import { VERSION } from '../catalog/version.ts';
+import { VERSION, VERSION_PATTERN } from '../catalog/version.ts';
 
-const version = z.string().regex(VERSION, 'expected a version such as 4.17.5');
+const WANTED = 'expected a version such as 4.17.5, or 4.17.*, 4.17.latest, *.latest, latest or *';
+const version = z.string().regex(new RegExp(`${VERSION.source}|${VERSION_PATTERN.source}`), WANTED);
 const selector = z.string().min(1);
 const positive = z.int().positive();
 const BYTES = 'expected bytes, more than 0: a number, or a text such as "512m" or "4g"';
@@ -18,7 +19,7 @@ const origin = z.string().min(1).describe('tarball URL or file, git:REPOSITORY[#
 
 const perLoader = <const T extends [string, ...string[]]>(arches: T) =>
   z.strictObject({
-    versions: z.array(version).describe('upstream versions, each in the catalog'),
+    versions: z.array(version).describe('upstream versions of the catalog: 4.17.5, 4.17.*, 4.17.latest, *.latest, latest, or * for all'),
     arches: z.array(z.enum(arches)).optional().describe('widths; all by default'),
   });
 
@@ -38,6 +39,7 @@ export const configSchema = z.strictObject({
   output: z.string().min(1).optional().describe('folder for the results, relative to this file'),
   store: z.string().min(1).optional().describe('folder of the store of verified sources'),
   cache: z.string().min(1).optional().describe('folder of what later builds may take over from earlier ones'),
+  lock: z.string().min(1).optional().describe('lock file: checksums that `sources lock` has proved by a signature'),
   engine: z
     .string()
     .regex(

@@ -16,6 +16,8 @@ export interface Settings {
   store: string;
   /** Absolute folder of what later builds may take over. */
   cache: string;
+  /** Absolute path of the lock file: checksums that a signature has proved. */
+  lock: string;
   engine: string;
   /** Cores that all cells together may use. */
   cores: number;
@@ -38,6 +40,7 @@ export interface Overrides {
   output?: string | undefined;
   store?: string | undefined;
   cache?: string | undefined;
+  lock?: string | undefined;
   engine?: string | undefined;
   jobs?: number | undefined;
   offline?: boolean | undefined;
@@ -127,6 +130,7 @@ export function settle(input: {
     output: path(overrides.output, env['PVGRUB_OUT'], config.output, resolve(base, 'artifacts')),
     store: path(overrides.store, env['PVGRUB_STORE'], config.store, join(cacheFolder(env), 'store')),
     cache: path(overrides.cache, env['PVGRUB_CACHE'], config.cache, join(cacheFolder(env), 'build')),
+    lock: path(overrides.lock, env['PVGRUB_LOCK'], config.lock, resolve(base, 'sources.lock.json')),
     engine: overrides.engine ?? (env['PVGRUB_ENGINE'] || undefined) ?? config.engine ?? 'auto',
     cores: budget,
     cells: Math.min(config.concurrency?.cells ?? budget, budget),

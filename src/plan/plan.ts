@@ -1,5 +1,6 @@
 import { knownVersions } from '../catalog/resolve.ts';
 import type { Catalog } from '../catalog/types.ts';
+import { meantVersions, seriesOf } from '../catalog/version.ts';
 import type { Settings } from '../config/settings.ts';
 import { UsageError } from '../errors.ts';
 import { pvGrubRecipe } from '../recipes/pv-grub.ts';
@@ -36,7 +37,7 @@ export function planMatrix(settings: Pick<Settings, 'loaders' | 'include' | 'exc
   const cells: Cell[] = [];
   for (const loader of ['pv-grub', 'pvgrub2'] as const) {
     const wanted = settings.loaders[loader];
-    for (const version of new Set(wanted?.versions ?? [])) {
+    for (const version of new Set(wanted?.versions.flatMap((entry) => meant(entry, loader, data.catalog)))) {
       for (const arch of new Set(wanted?.arches ?? ARCHES[loader])) {
         const recipe = loader === 'pv-grub' ? pvGrubRecipe(version, arch, data) : pvgrub2Recipe(version, arch, data);
         cells.push({ id: `${loader}-${version}-${arch}`, loader, version, arch: arch as Arch, recipe });
@@ -46,6 +47,18 @@ export function planMatrix(settings: Pick<Settings, 'loaders' | 'include' | 'exc
   const ids = cells.map((cell) => cell.id);
   const chosen = new Set(select(ids, [...settings.include, ...settings.exclude.map((text) => `!${text}`)]));
   return cells.filter((cell) => chosen.has(cell.id));
+}
+
+/** The versions of the catalog that an entry of a configuration means. */
+function meant(entry: string, loader: Loader, catalog: Catalog): string[] {
+  const known = knownVersions(catalog, loader);
+  const versions = meantVersions(entry, known);
+  if (versions.length > 0) return versions;
+  throw new UsageError('VERSION_UNKNOWN', `no version of ${loader} in the catalog is meant by ${entry}`, {
+    expected: `versions from ${known[0]} to ${known.at(-1)}`,
+    got: entry,
+    hint: "'4.17.*' is all of a series, '4.17.latest' its newest, '*.latest' the newest of each, '*' all",
+  });
 }
 
 /**
@@ -71,7 +84,8 @@ function explainUnknown(selector: string, cells: readonly Cell[], catalog: Catal
   if (!parts) return;
   const [, name, version] = parts;
   const loader = name as Loader;
-  if (version === undefined || cells.some((cell) => cell.loader === loader && cell.version === version)) return;
+  const isThere = (cell: Cell) => cell.loader === loader && (cell.version === version || (!parts[3] && seriesOf(cell.version) === version));
+  if (version === undefined || cells.some(isThere)) return;
   const known = knownVersions(catalog, loader);
   if (known.includes(version)) {
     throw new UsageError('SELECTOR_NO_MATCH', `${loader} ${version} is in the catalog, but not in this configuration`, {

@@ -1,3 +1,4 @@
+import { compareVersions, newestOfSeries, seriesOf } from '../catalog/version.ts';
 import { UsageError } from '../errors.ts';
 
 /** One parsed selector: a glob over cell ids, or with `!` what to leave out again. */
@@ -5,11 +6,36 @@ interface Term {
   text: string;
   negative: boolean;
   pattern: RegExp;
+  /** For a text without a wildcard that names no cell: what it means as a series. */
+  series: RegExp | undefined;
+}
+
+/**
+ * Under which other names a cell may be asked for: the newest of its series also as `pv-grub-4.17.latest-x86_64`, the
+ * newest of its loader as `pv-grub-latest-x86_64`, too.
+ */
+function otherNames(ids: readonly string[]): Map<string, string[]> {
+  const cells = ids.flatMap((id) => {
+    const [, loader, version, arch] = /^(.+?)-(\d+(?:\.\d+)+)-([^-]+)$/.exec(id) ?? [];
+    return loader && version && arch ? [{ id, loader, version, arch }] : [];
+  });
+  const names = new Map<string, string[]>();
+  for (const [loader, list] of Map.groupBy(cells, (cell) => cell.loader)) {
+    const newest = new Set(newestOfSeries(list.map((cell) => cell.version)));
+    const [last] = [...newest].toSorted(compareVersions).slice(-1);
+    for (const { id, version, arch } of list) {
+      if (!newest.has(version)) continue;
+      const more = version === last ? [`${loader}-latest-${arch}`] : [];
+      names.set(id, [`${loader}-${seriesOf(version)}.latest-${arch}`, ...more]);
+    }
+  }
+  return names;
 }
 
 /**
  * Parse one selector. `*` stands for any run of characters, `?` for one, `[ab]` for one of several, `{a,b}` for
- * alternatives; `!` in front excludes. A text without a wildcard may also name a loader, a loader and version, or an id.
+ * alternatives; `!` in front excludes. A text without a wildcard may also name a loader, a loader and version or series,
+ * or an id; `latest` stands for the newest version, `4.17.latest` for the newest of a series.
  * @throws UsageError SELECTOR_INVALID for an empty selector or unbalanced brackets
  */
 function parse(text: string): Term {
@@ -17,7 +43,7 @@ function parse(text: string): Term {
   const glob = negative ? text.slice(1) : text;
   const invalid = (why: string) =>
     new UsageError('SELECTOR_INVALID', `"${text}" is not a selector: ${why}`, {
-      hint: "a glob over cell ids, such as 'pv-grub-4.1.*-x86_64', 'pvgrub2-*' or '!*-x86_32'",
+      hint: "a glob over cell ids, such as 'pv-grub-4.1.*-x86_64', 'pv-grub-4.17.latest', 'pvgrub2-*' or '!*-x86_32'",
     });
   if (glob === '') throw invalid('it is empty');
   let source = '';
@@ -48,7 +74,12 @@ function parse(text: string): Term {
   if (depth > 0) throw invalid('a { without its }');
   const plain = !/[*?[{]/.test(glob);
   try {
-    return { text, negative, pattern: new RegExp(plain ? `^${source}(?:-.*)?$` : `^${source}$`) };
+    return {
+      text,
+      negative,
+      pattern: new RegExp(plain ? `^${source}(?:-.*)?$` : `^${source}$`),
+      series: plain ? new RegExp(`^${source}\\..*$`) : undefined,
+    };
   } catch {
     throw invalid('a range in [] is the wrong way round');
   }
@@ -59,10 +90,15 @@ function parse(text: string): Term {
  * @throws UsageError SELECTOR_NO_MATCH for a selector (not a `!` one) that matches nothing
  */
 export function select(ids: readonly string[], selectors: readonly string[]): string[] {
-  const terms = selectors.map(parse);
+  const others = otherNames(ids);
+  const named = (id: string, pattern: RegExp) => pattern.test(id) || (others.get(id) ?? []).some((name) => pattern.test(name));
+  const terms = selectors.map(parse).map((term) => {
+    const exact = term.series === undefined || ids.some((id) => named(id, term.pattern));
+    return exact ? term : { ...term, pattern: term.series as RegExp };
+  });
   const positive = terms.filter((term) => !term.negative);
   for (const term of positive) {
-    if (!ids.some((id) => term.pattern.test(id))) {
+    if (!ids.some((id) => named(id, term.pattern))) {
       throw new UsageError('SELECTOR_NO_MATCH', `the selector "${term.text}" matches no cell`, {
         hint:
           ids.length > 0
@@ -73,8 +109,8 @@ export function select(ids: readonly string[], selectors: readonly string[]): st
   }
   return ids.filter(
     (id) =>
-      (positive.length === 0 || positive.some((term) => term.pattern.test(id))) &&
-      !terms.some((term) => term.negative && term.pattern.test(id)),
+      (positive.length === 0 || positive.some((term) => named(id, term.pattern))) &&
+      !terms.some((term) => term.negative && named(id, term.pattern)),
   );
 }
 

@@ -3,15 +3,16 @@ import * as z from 'zod';
 import { loadCatalog } from '../../src/catalog/load.ts';
 import { externalSources, grub2Source, knownVersions, miniOsSource, xenSource } from '../../src/catalog/resolve.ts';
 import type { Release, SourceRef } from '../../src/catalog/types.ts';
-import { compareVersions, inRange, isVersion } from '../../src/catalog/version.ts';
+import { compareVersions, inRange, isVersion, seriesOf } from '../../src/catalog/version.ts';
 
 const catalog = loadCatalog();
 const versions = catalog.xen.releases.map((release) => release.version);
 
 const version = z.string().refine(isVersion);
-const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
-const sha512 = z.string().regex(/^[0-9a-f]{128}$/);
-const commit = z.string().regex(/^[0-9a-f]{40}$/);
+const hex = (digits: number) => z.string().regex(new RegExp(`^[0-9a-f]{${digits}}$`));
+const sha256 = hex(64);
+const sha512 = hex(128);
+const commit = hex(40);
 const url = z.url({ protocol: /^https$/ });
 const plainName = z.string().regex(/^[\w.+-]+$/);
 const range = { from: version.nullish(), to: version.nullish() };
@@ -23,11 +24,23 @@ const release = z.strictObject({
   sha256: sha256.optional(),
   sha512: sha512.optional(),
   size: z.int().positive().optional(),
+  md5: hex(32).optional(),
+  sha1: hex(40).optional(),
+  blake2b: hex(128).optional(),
+  seenIn: z.array(z.string().min(1)).min(1).optional(),
   debian: z.strictObject({ package: plainName, file: plainName, suites: z.array(plainName).min(1) }).optional(),
   warnings: z.array(z.string().min(1)).optional(),
 });
 const schema = z.strictObject({
-  xen: z.strictObject({ what: z.string(), name: z.literal('xen'), git: url, tarball: url, releases: z.array(release).min(1) }),
+  xen: z.strictObject({
+    what: z.string(),
+    name: z.literal('xen'),
+    git: url,
+    tarball: url,
+    key: z.string().regex(/^[0-9A-F]{40}$/),
+    series: z.array(z.strictObject({ series: version, securityUntil: z.iso.date().nullable() })),
+    releases: z.array(release).min(1),
+  }),
   miniOs: z.strictObject({
     what: z.string(),
     name: z.literal('mini-os'),
@@ -64,7 +77,7 @@ describe("the catalog's files", () => {
     ['xen', catalog.xen.releases],
     ['grub2', catalog.grub2.releases],
   ] as [string, Release[]][])('%s: no version, commit or checksum stands twice', (_name, releases) => {
-    for (const key of ['version', 'commit', 'sha256', 'sha512'] as const)
+    for (const key of ['version', 'commit', 'sha256', 'sha512', 'md5', 'sha1', 'blake2b'] as const)
       expect(doubles(releases.map((entry) => entry[key]).filter((value) => value !== undefined))).toEqual([]);
   });
 
@@ -72,7 +85,7 @@ describe("the catalog's files", () => {
     ['xen', catalog.xen.releases],
     ['grub2', catalog.grub2.releases],
   ] as [string, Release[]][])('%s: releases of one series come one after the other in time', (_name, releases) => {
-    const bySeries = Map.groupBy(releases, (entry) => entry.version.split('.').slice(0, 2).join('.'));
+    const bySeries = Map.groupBy(releases, (entry) => seriesOf(entry.version));
     for (const list of bySeries.values()) {
       const ordered = list.toSorted((a, b) => compareVersions(a.version, b.version));
       expect(ordered.map((entry) => entry.date)).toEqual(ordered.map((entry) => entry.date).toSorted());
@@ -81,6 +94,26 @@ describe("the catalog's files", () => {
 
   test('releases stand in the order of their versions', () => {
     expect(versions).toEqual(knownVersions(catalog, 'pv-grub'));
+  });
+
+  test('the series are those of the releases, in order, and support ends later the later a series begins', () => {
+    const { series } = catalog.xen;
+    expect(series.map((entry) => entry.series)).toEqual([...new Set(versions.map(seriesOf))]);
+    const ends = series.map((entry) => entry.securityUntil ?? '');
+    expect(ends).toEqual(ends.toSorted());
+  });
+
+  test('every release of Xen has its commit, so that each can be had and proved at one place at least', () => {
+    expect(catalog.xen.releases.filter((entry) => entry.commit === undefined)).toEqual([]);
+    for (const text of versions) {
+      const { pins, origins } = xenSource(catalog, text);
+      expect(origins.some((origin) => (origin.type === 'git' ? pins.commit === origin.commit : (pins.sha256 ?? pins.sha512)))).toBe(true);
+    }
+  });
+
+  test('checksums of a tarball stand with the packagers that publish them', () => {
+    for (const { sha256, sha512, md5, sha1, blake2b, seenIn, version } of catalog.xen.releases)
+      expect(seenIn !== undefined, version).toBe([sha256, sha512, md5, sha1, blake2b].some((value) => value !== undefined));
   });
 
   test('every release is proved by something', () => {

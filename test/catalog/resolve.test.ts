@@ -13,6 +13,8 @@ const catalog: Catalog = {
     name: 'xen',
     git: 'https://git.invalid/xen.git',
     tarball: 'https://files.invalid/{version}/xen-{version}.tar.gz',
+    key: 'AB',
+    series: [],
     releases: [
       { version: '4.10.0', date: '2017-12-13', sha512: 's512', commit: 'c10' },
       { version: '4.2.0', date: '2012-09-17', sha256: 's256', commit: 'c2', size: 7 },

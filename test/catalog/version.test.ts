@@ -1,6 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { compareVersions, inRange, isVersion } from '../../src/catalog/version.ts';
+import {
+  compareVersions,
+  inRange,
+  isVersion,
+  meantVersions,
+  newestOfSeries,
+  seriesOf,
+  VERSION_PATTERN,
+} from '../../src/catalog/version.ts';
 
 const version = fc.array(fc.nat({ max: 30 }), { minLength: 2, maxLength: 4 }).map((parts) => parts.join('.'));
 
@@ -43,5 +51,43 @@ describe('inRange', () => {
     expect(inRange('4.0.0', { from: null, to: '4.0.0' })).toBe(true);
     expect(inRange('9.9.9', { from: '4.22.0', to: null })).toBe(true);
     expect(inRange('4.21.9', { from: '4.22.0' })).toBe(false);
+  });
+});
+
+describe('series', () => {
+  const known = ['4.1.6', '4.1.6.1', '4.10.0', '4.9.4', '4.10.4'];
+
+  test('are the first two numbers', () => {
+    expect(['4.1.6.1', '4.17.5', '2.14'].map(seriesOf)).toEqual(['4.1', '4.17', '2.14']);
+  });
+
+  test('have a newest version each, by number, whatever the order', () => {
+    expect(newestOfSeries(known)).toEqual(['4.1.6.1', '4.10.4', '4.9.4']);
+    fc.assert(
+      fc.property(fc.uniqueArray(version), (versions) => {
+        const newest = newestOfSeries(versions);
+        expect(newest.map(seriesOf)).toEqual([...new Set(versions.map(seriesOf))]);
+        for (const text of versions)
+          expect(compareVersions(text, newest.find((entry) => seriesOf(entry) === seriesOf(text)) as string)).toBeLessThanOrEqual(0);
+      }),
+    );
+  });
+
+  test.each([
+    ['4.99.9', ['4.99.9']],
+    ['*', ['4.1.6', '4.1.6.1', '4.9.4', '4.10.0', '4.10.4']],
+    ['4.*', ['4.1.6', '4.1.6.1', '4.9.4', '4.10.0', '4.10.4']],
+    ['4.1.*', ['4.1.6', '4.1.6.1']],
+    ['4.10.latest', ['4.10.4']],
+    ['*.latest', ['4.1.6.1', '4.9.4', '4.10.4']],
+    ['latest', ['4.10.4']],
+    ['4.2.*', []],
+    ['4.2.latest', []],
+  ])('%s in a configuration means %j', (entry, expected) => {
+    expect(meantVersions(entry, known)).toEqual(expected);
+  });
+
+  test.each(['4.1.6', '4', '4.1', '**', '*.4', 'latest.4', '4.1.latest.0', 'Latest', ''])('%j is no pattern', (text) => {
+    expect(VERSION_PATTERN.test(text)).toBe(false);
   });
 });

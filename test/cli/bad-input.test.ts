@@ -14,7 +14,7 @@ describe('bad input ends with exit code 2, an error that says what to try, and n
   test.each([
     [['build', 'pv-grub-4.1.99-x86_64'], 'VERSION_UNKNOWN', '4.1.4'],
     [['build', 'pvgrub2-9.9'], 'VERSION_UNKNOWN', '2.14'],
-    [['build', 'pv-grub-4.0.3-x86_64'], 'SELECTOR_NO_MATCH', 'loaders.pv-grub.versions'],
+    [['build', 'pv-grub-4.99.latest'], 'SELECTOR_NO_MATCH', 'pvgrub matrix'],
     [['build', 'nothing-*'], 'SELECTOR_NO_MATCH', 'pvgrub matrix'],
     [['build', 'pv-grub-[4'], 'SELECTOR_INVALID', 'glob'],
     [['build', '--jobs', '0'], 'OPTION_INVALID', 'whole number'],
@@ -48,6 +48,12 @@ describe('bad input ends with exit code 2, an error that says what to try, and n
     writeFileSync(join(folder, 'matrix.config.yaml'), 'loaders:\n  pv-grub:\n    versions: ["4.17.99"]\n');
     const called = await pvgrub(['matrix'], { cwd: folder });
     expect(called).toMatchObject({ code: 2, stderr: expect.stringMatching(/4\.17\.99 is not in the catalog[\s\S]*4\.17\.5/) });
+  });
+
+  test('a release of the catalog that the configuration does not have', async () => {
+    writeFileSync(join(folder, 'matrix.config.json'), JSON.stringify({ loaders: { 'pv-grub': { versions: ['4.17.5'] } } }));
+    const called = await pvgrub(['build', 'pv-grub-4.0.3-x86_64'], { cwd: folder });
+    expect(called).toMatchObject({ code: 2, stderr: expect.stringMatching(/SELECTOR_NO_MATCH[\s\S]*loaders\.pv-grub\.versions/) });
   });
 
   test('an unknown command or option', async () => {

@@ -75,14 +75,25 @@ describe('sources', () => {
 });
 
 test('matrix shows each cell with its sources and why it is not built, as table and as JSON', async () => {
-  const text = await product.call(['matrix']);
+  const text = await product.call(['matrix', '*']);
   expect(text.stdout).toMatch(/pv-grub-4\.2\.5-x86_64 +xen newlib zlib pciutils grub +2 +not built/);
   const cells = JSON.parse((await product.call(['matrix', '--format', 'json'])).stdout);
   expect(cells).toMatchObject([
-    { id: 'pv-grub-4.2.5-x86_64', built: false, edits: ['mkheader-python3', 'tools-mk'] },
+    {
+      id: 'pv-grub-4.2.5-x86_64',
+      series: '4.2',
+      support: 'end of life since 2015-09-17',
+      built: false,
+      edits: ['mkheader-python3', 'tools-mk'],
+    },
     { id: 'pv-grub-4.2.5-x86_32', built: false },
   ]);
   expect((await product.call(['matrix', 'pv-grub-4.2.5-x86_64', '--why'])).stdout).toMatch(/edit +mkheader-python3: Sorts/);
+});
+
+test('matrix without a selector shows the series, and what has come to its end upstream', async () => {
+  const { stdout } = await product.call(['matrix']);
+  expect(stdout).toMatch(/pv-grub 4\.2 +4\.2\.5 +1 +x86_64 x86_32 +0 of 2 +end of life since 2015-09-17/);
 });
 
 test('matrix --why names the inputs that have changed since the cell was built', async () => {
@@ -155,7 +166,7 @@ test('a reader that closes the pipe is no fault', () => {
     encoding: 'utf8',
     cwd: root,
   });
-  expect(out).toMatch(/^cell/);
+  expect(out).toMatch(/^series/);
 });
 
 test('every page that the README leads to is there', () => {

@@ -52,7 +52,7 @@ describe('a configuration that is wrong', () => {
     ],
     [
       'a version that is none',
-      { loaders: { 'pv-grub': { versions: ['latest'] } } },
+      { loaders: { 'pv-grub': { versions: ['newest'] } } },
       'loaders.pv-grub.versions.0',
       'expected a version such as 4.17.5',
     ],

@@ -36,6 +36,23 @@ describe('a selector', () => {
     expect(select(ids, ['pv-grub-4.17.5'])).toEqual(['pv-grub-4.17.5-x86_64', 'pv-grub-4.17.5-x86_32']);
   });
 
+  test('without a wildcard also names a series, where no version is called so', () => {
+    expect(select(ids, ['pv-grub-4.1'])).toEqual(ids.slice(0, 2));
+    expect(select(ids, ['pv-grub-4.17', '!pv-grub-4.17-x86_32'])).toEqual(ids.slice(3, 5));
+    expect(select(ids, ['*', '!pv-grub-4.17'])).toEqual([...ids.slice(0, 3), ...ids.slice(5)]);
+    expect(select([...ids, 'pv-grub-4.1-x86_64'], ['pv-grub-4.1'])).toEqual(['pv-grub-4.1-x86_64']);
+  });
+
+  test('with latest names the newest version, of all or of a series, by number', () => {
+    const more = [...ids, 'pv-grub-4.17.10-x86_64', 'pv-grub-4.9.4-x86_64'];
+    expect(select(more, ['pv-grub-latest'])).toEqual(['pv-grub-4.17.10-x86_64']);
+    expect(select(more, ['pv-grub-4.17.latest-x86_64'])).toEqual(['pv-grub-4.17.10-x86_64']);
+    expect(select(more, ['pvgrub2-latest'])).toEqual(ids.slice(6));
+    expect(select(more, ['pv-grub-*.latest-x86_64'])).toEqual([ids[0], ids[2], ...more.slice(-2)]);
+    expect(select(more, ['pv-grub', '!*.latest-*'])).toEqual(['pv-grub-4.17.5-x86_64', 'pv-grub-4.17.5-x86_32']);
+    expect(codeOf(() => select(more, ['pv-grub-4.2.latest']))).toBe('SELECTOR_NO_MATCH');
+  });
+
   test('that names x86_32 does not take x86_32_pvh with it', () => {
     expect(codeOf(() => select(ids, ['pvgrub2-2.14-x86_32']))).toBe('SELECTOR_NO_MATCH');
   });

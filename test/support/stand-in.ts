@@ -60,6 +60,8 @@ export function makeStandIn(): StandIn {
       name: 'xen',
       git: 'https://xen.invalid/xen.git',
       tarball: 'https://xen.invalid/xen-{version}.tar.gz',
+      key: 'F'.repeat(40),
+      series: [{ series: '4.2', securityUntil: '2015-09-17' }],
       releases: [{ version: '4.2.5', date: '2014-09-02', ...xen }],
     },
     miniOs: { name: 'mini-os', git: 'https://xen.invalid/mini-os.git', ranges: [] },
