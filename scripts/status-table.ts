@@ -1,0 +1,110 @@
+import type { Metadata } from '../src/build/metadata.ts';
+import { seriesOf } from '../src/catalog/version.ts';
+import type { Cell } from '../src/plan/plan.ts';
+
+/** What was seen to build and boot, as data (docs/status.json) and as a page (docs/status.md). Pure. */
+
+/** What is on record of a cell. */
+export interface CellStatus {
+  /** Day of the build, ISO 8601. */
+  built: string;
+  inputHash: string;
+  size: number;
+  sha256: string;
+  /** How long the build took. */
+  seconds: number;
+  /** The cell that had made its toolchain, where that was shared. */
+  toolchainFrom?: string;
+  /** Sources that nothing proved. */
+  unproved: string[];
+  /** Commit of the Mini-OS that was taken, where that of the release is not known. */
+  miniOs?: string;
+  /** How this very image booted; absent where it was not tried. */
+  boot?: { ok: boolean; hypervisor: string; cases: string[]; failed: string[] };
+}
+
+/** By cell id, in the order of the matrix. */
+export type Status = Record<string, CellStatus>;
+
+/** A cell's record, from the metadata of its image. */
+export function statusOf({ id, build, inputHash, image, sources, boot }: Metadata): CellStatus {
+  const from = build.toolchain?.from;
+  const unproved = sources.filter(({ proof }) => proof === null);
+  const miniOs = unproved.find(({ name }) => name === 'mini-os')?.commit;
+  const cases = (ok: boolean) => (boot?.cases ?? []).filter((one) => one.ok === ok).map(({ name }) => name);
+  return {
+    built: build.started.slice(0, 10),
+    inputHash,
+    size: image.size,
+    sha256: image.sha256,
+    seconds: build.seconds,
+    ...(from === undefined || from === id ? {} : { toolchainFrom: from }),
+    unproved: unproved.map(({ name }) => name),
+    ...(miniOs ? { miniOs } : {}),
+    ...(boot ? { boot: { ok: boot.ok, hypervisor: boot.hypervisor, cases: cases(true), failed: cases(false) } } : {}),
+  };
+}
+
+/**
+ * Add what a run has shown. A later record of a cell replaces an earlier one, but for a boot of the same image that the
+ * later run did not try.
+ * @returns the new status in the order of `cells`, and cells that gave another image from the same inputs: a fault
+ */
+export function addStatus(
+  before: Status,
+  shown: Status,
+  cells: readonly Pick<Cell, 'id'>[],
+): { status: Status; differing: { id: string; was: string; is: string }[] } {
+  const differing: { id: string; was: string; is: string }[] = [];
+  const status: Status = {};
+  for (const { id } of cells) {
+    const [was, is] = [before[id], shown[id]];
+    if (was && is && was.inputHash === is.inputHash && was.sha256 !== is.sha256) differing.push({ id, was: was.sha256, is: is.sha256 });
+    const boot = is?.boot ?? (is && was?.sha256 === is.sha256 ? was.boot : undefined);
+    const now = is ? { ...is, ...(boot ? { boot } : {}) } : was;
+    if (now) status[id] = now;
+  }
+  return { status, differing };
+}
+
+function row({ version, arch }: Cell, status: CellStatus | undefined, wanting: boolean): string[] {
+  const name = wanting ? `${version} †` : version;
+  if (!status) return [name, arch, wanting ? 'no' : 'not yet', '', '', '', '', ''];
+  const { boot, unproved, miniOs = '' } = status;
+  const booted = boot === undefined ? 'not tried' : boot.ok ? boot.cases.join(', ') : `**fails**: ${boot.failed.join(', ')}`;
+  const taken = unproved.map((source) => (source === 'mini-os' ? `mini-os ${miniOs.slice(0, 12)}` : source));
+  const time = status.toolchainFrom ? `${status.seconds}` : `${status.seconds} *`;
+  return [name, arch, status.built, booted, `\`${status.sha256}\``, String(status.size), time, taken.join(', ')];
+}
+
+/**
+ * The page. A cell that a source is wanting for is listed with the reason, and what stood in for it.
+ * @param wanting by cell id: why it cannot be built from pinned sources; what was built instead is marked
+ */
+export function statusPage(cells: readonly Cell[], status: Status, wanting: ReadonlyMap<string, string>): string {
+  const known = cells.flatMap(({ id }) => status[id] ?? []);
+  const booted = known.filter(({ boot }) => boot?.ok).length;
+  const xens = [...new Set(known.flatMap(({ boot }) => boot?.hypervisor ?? []))];
+  const lines = [
+    '# What was seen to build and boot',
+    '',
+    'Written by `node scripts/status.ts <artifacts>…` from the metadata of real runs; the data is in `status.json`.',
+    '',
+    `Of ${cells.length} cells ${known.length} were built, and ${booted} of these images booted${xens.length > 0 ? ` (${xens.join('; ')})` : ''}.`,
+    'Seconds marked * include a toolchain of the cell\'s own. "Unproved" are sources that no pin proved in that run. Boot cases are those of [boot.md](boot.md).',
+    '',
+  ];
+  for (const [name, group] of Map.groupBy(cells, (cell) => `${cell.loader} ${seriesOf(cell.version)}`)) {
+    lines.push(
+      `## ${name}`,
+      '',
+      '| version | width | built | booted | SHA-256 | bytes | seconds | unproved |',
+      '|---|---|---|---|---|---|---|---|',
+    );
+    for (const cell of group) lines.push(`| ${row(cell, status[cell.id], wanting.has(cell.id)).join(' | ')} |`);
+    lines.push('');
+    const reasons = new Set(group.flatMap((cell) => wanting.get(cell.id) ?? []));
+    for (const reason of reasons) lines.push(`† ${reason}.`, '');
+  }
+  return `${lines.join('\n').trimEnd()}\n`;
+}
