@@ -1,3 +1,5 @@
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { cellFolder, finished, readMetadata } from '../build/artifacts.ts';
 import { type JournalEntry, lastOutcomes } from '../build/journal.ts';
 import type { Metadata } from '../build/metadata.ts';
@@ -10,7 +12,8 @@ import { inputHash } from '../plan/input-hash.ts';
 import type { Cell } from '../plan/plan.ts';
 import { table } from '../report/table.ts';
 import { isTrusted } from '../sources/pins.ts';
-import { Store } from '../sources/store.ts';
+import { Store, type StoredSource } from '../sources/store.ts';
+import { ifThere } from '../util/files.ts';
 import { type CommonOptions, planned, print, printJson } from './context.ts';
 import { seriesTable, supportText } from './matrix-series.ts';
 
@@ -24,23 +27,44 @@ interface Status {
   changes: string[];
 }
 
+/** What all cells are looked at with. */
+interface Surroundings {
+  output: string;
+  /** What the store has of a source. */
+  find: (ref: SourceRef) => Promise<StoredSource | undefined>;
+  manifest: Manifest | undefined;
+  /** Digest of the manifest; empty where there is none. */
+  digest: string;
+  outcomes: ReadonlyMap<string, JournalEntry>;
+  /** Read each image, too: else its size and its metadata are believed. */
+  thorough: boolean;
+}
+
+/** The result that was made from just these inputs, if it is there. */
+async function resultOf(cell: Cell, hash: string, { output, thorough }: Surroundings): Promise<Metadata | undefined> {
+  if (thorough) return finished(output, cell, hash);
+  const folder = cellFolder(output, cell);
+  const metadata = await readMetadata(folder);
+  if (metadata?.inputHash !== hash) return undefined;
+  const image = await ifThere(stat(join(folder, metadata.image.file)));
+  return image?.size === metadata.image.size ? metadata : undefined;
+}
+
 /** What is known of a cell without building it, or opening a connection. */
-async function statusOf(
-  cell: Cell,
-  context: { output: string; store: Store; trust: string[]; manifest: Manifest | undefined; outcome: JournalEntry | undefined },
-): Promise<Status> {
-  const { manifest, outcome } = context;
+async function statusOf(cell: Cell, context: Surroundings): Promise<Status> {
+  const { manifest } = context;
+  const outcome = context.outcomes.get(cell.id);
   const inStore = new Map<string, boolean>();
   const unpinned: Record<string, string> = {};
   const orphans: string[] = [];
   for (const ref of cell.recipe.sources) {
-    const stored = await context.store.find(ref, isTrusted(ref, context.trust));
+    const stored = await context.find(ref);
     inStore.set(ref.name, stored !== undefined);
     if (stored?.proof === undefined && stored) unpinned[ref.name] = stored.record.sha256;
     if (Object.keys(ref.pins).length === 0 && !stored) orphans.push(ref.name);
   }
-  const hash = manifest === undefined ? undefined : inputHash(cell.recipe, manifestDigest(manifest), unpinned);
-  const built = hash === undefined ? undefined : await finished(context.output, cell, hash);
+  const hash = manifest === undefined ? undefined : inputHash(cell.recipe, context.digest, unpinned);
+  const built = hash === undefined ? undefined : await resultOf(cell, hash, context);
   const earlier = built || !manifest ? undefined : await readMetadata(cellFolder(context.output, cell));
   const changes = earlier && manifest ? changedInputs(earlier, cell.recipe, manifest, unpinned) : [];
   const missing = [...inStore].filter(([, there]) => !there).map(([name]) => name);
@@ -73,18 +97,32 @@ const pinText = ({ pins }: SourceRef) =>
         ? `commit ${pins.commit.slice(0, 12)}`
         : 'no pin';
 
+/** Look each source up once, whichever cells have it. */
+function finder(store: Store, trust: string[]): Surroundings['find'] {
+  const asked = new Map<string, Promise<StoredSource | undefined>>();
+  return (ref) => {
+    const key = `${ref.name}@${ref.version}`;
+    const answer = asked.get(key) ?? store.find(ref, isTrusted(ref, trust));
+    asked.set(key, answer);
+    return answer;
+  };
+}
+
 /** `pvgrub matrix`: the series, or the cells that selectors choose: what they are made of, and whether they are there. */
 export async function matrixCommand(selectors: string[], options: CommonOptions & { format: string; why?: boolean }): Promise<void> {
   const { settings, cells, catalog } = await planned(selectors, options, 'all');
   const today = new Date().toISOString().slice(0, 10);
-  const known = await lastManifest(settings);
-  const outcomes = await lastOutcomes(settings.output);
-  const store = new Store(settings.store);
-  const states = await Promise.all(
-    cells.map((cell) =>
-      statusOf(cell, { output: settings.output, store, trust: settings.trust, manifest: known, outcome: outcomes.get(cell.id) }),
-    ),
-  );
+  const manifest = await lastManifest(settings);
+  const overview = selectors.length === 0 && !options.why && options.format === 'table';
+  const surroundings: Surroundings = {
+    output: settings.output,
+    find: finder(new Store(settings.store), settings.trust),
+    manifest,
+    digest: manifest ? manifestDigest(manifest) : '',
+    outcomes: await lastOutcomes(settings.output),
+    thorough: !overview,
+  };
+  const states = await Promise.all(cells.map((cell) => statusOf(cell, surroundings)));
   if (options.format === 'json') {
     printJson(
       states.map(({ cell, hash, built, inStore, why, changes }) => ({
@@ -111,7 +149,7 @@ export async function matrixCommand(selectors: string[], options: CommonOptions 
     );
     return;
   }
-  if (!options.why && selectors.length === 0) {
+  if (overview) {
     print(seriesTable(states, catalog, today));
     print(
       `\n${cells.length} cells; 'pvgrub matrix <selector>' shows them: ${cells[0]?.loader ?? 'pv-grub'}-${seriesOf(cells[0]?.version ?? '4.17')}, '*'`,
