@@ -12,7 +12,7 @@ export const productRoot: string = codeRoot.endsWith('/dist/') ? join(codeRoot, 
 
 /**
  * Read the catalog's JSON files from a folder.
- * @param folder a folder with xen.json, mini-os.json, externals.json and grub2.json
+ * @param folder a folder with xen.json, mini-os.json, externals.json, reads.json and grub2.json
  * @throws UsageError CATALOG_INVALID where a file is missing or is not JSON
  */
 export function loadCatalog(folder: string = join(productRoot, 'catalog')): Catalog {
@@ -31,6 +31,7 @@ export function loadCatalog(folder: string = join(productRoot, 'catalog')): Cata
     xen: read('xen.json'),
     miniOs: read('mini-os.json'),
     externals: read<{ externals: Catalog['externals'] }>('externals.json').externals,
+    reads: read('reads.json'),
     grub2: read('grub2.json'),
   };
 }

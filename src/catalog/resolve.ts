@@ -1,5 +1,5 @@
 import { UsageError } from '../errors.ts';
-import type { Catalog, External, Pins, Release, SourceRef } from './types.ts';
+import type { Catalog, External, Pins, Reads, Release, SourceRef } from './types.ts';
 import { compareVersions, inRange } from './version.ts';
 
 /** The release of a list, or an error that names the neighbours that are there. */
@@ -76,6 +76,13 @@ function externalSource(entry: External): SourceRef {
 /** The packages beside Xen that the stubdom build of a release wants. */
 export function externalSources(catalog: Catalog, xenVersion: string): SourceRef[] {
   return catalog.externals.filter((entry) => inRange(xenVersion, entry)).map(externalSource);
+}
+
+/** What the pv-grub of a Xen release can read. */
+export function readsOf({ reads }: Catalog, xenVersion: string): Reads {
+  const names = (list: Catalog['reads']['fileSystems']) =>
+    list.filter((entry) => inRange(xenVersion, entry)).flatMap((entry) => entry.names);
+  return { kernelCompressions: names(reads.kernelCompressions), fileSystems: names(reads.fileSystems) };
 }
 
 /** The GRUB 2 tarball of a release and what is to be said about it. */

@@ -65,7 +65,14 @@ export interface Catalog {
   };
   miniOs: { name: 'mini-os'; git: string; ranges: (VersionRange & { commit: string | null; tag?: string })[] };
   externals: External[];
+  reads: { kernelCompressions: (VersionRange & { names: string[] })[]; fileSystems: (VersionRange & { names: string[] })[] };
   grub2: { name: 'grub2'; tarball: string; releases: Release[] };
+}
+
+/** What a loader can read. */
+export interface Reads {
+  kernelCompressions: string[];
+  fileSystems: string[];
 }
 
 /** What proves that the bytes of a source are the right ones; any one of them does. */

@@ -1,10 +1,10 @@
-import { externalSources, miniOsSource, xenSource } from '../catalog/resolve.ts';
+import { externalSources, miniOsSource, readsOf, xenSource } from '../catalog/resolve.ts';
 import type { SourceRef } from '../catalog/types.ts';
 import { inRange, type VersionRange } from '../catalog/version.ts';
 import { UsageError } from '../errors.ts';
 import type { PlanData } from '../plan/plan.ts';
 import { selectEdits } from './edits.ts';
-import type { Arch, Placement, Reads, Recipe, Step, Toolchain } from './types.ts';
+import type { Arch, Placement, Recipe, Step, Toolchain } from './types.ts';
 
 /**
  * PV-GRUB, from Xen's stubdom: GRUB 0.97 on Mini-OS. What each release needs was measured (docs/pv-grub.md).
@@ -98,25 +98,6 @@ const STEPS: For<Step>[] = [
   { value: { phase: 'image', run: 'objcopy --strip-debug stubdom/mini-os-{arch}-grub/mini-os ../out/{image} && gzip -n9 ../out/{image}' } },
 ];
 
-/** Kernel compressions that libxc's decompressors in the image know, and file systems of GRUB 0.97 as Xen patches it. */
-const COMPRESSIONS: For<string[]>[] = [
-  { value: ['none', 'gzip'] },
-  { from: '4.3.0', value: ['bzip2', 'lzma', 'lzo', 'xz'] },
-  { from: '4.4.0', value: ['lz4'] },
-  { from: '4.15.0', value: ['zstd'] },
-];
-const FILE_SYSTEMS: For<string[]>[] = [
-  { value: ['ext2', 'ext3', 'fat', 'iso9660', 'jfs', 'minix', 'reiserfs', 'ufs2', 'xfs'] },
-  { from: '4.2.0', value: ['ext4'] },
-];
-
-function reads(version: string, arch: Arch): Reads {
-  return {
-    kernelCompressions: fitting(COMPRESSIONS, version, arch).flat(),
-    fileSystems: fitting(FILE_SYSTEMS, version, arch).flat(),
-  };
-}
-
 /** What the toolchain's steps leave, and may read (see {@link Toolchain}). `fill` fills in the place holders. */
 function toolchain(sources: readonly SourceRef[], arch: Arch, fill: (text: string) => string): Toolchain {
   const polarssl = sources.some(({ name }) => name === 'polarssl');
@@ -200,7 +181,7 @@ export function pvGrubRecipe(version: string, arch: string, data: Pick<PlanData,
       { file: `${image}.gz`, role: 'image' },
       { file: `${image}.debug`, role: 'debug' },
     ],
-    reads: reads(version, arch),
+    reads: readsOf(data.catalog, version),
     warnings: [],
   };
 }

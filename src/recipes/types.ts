@@ -1,4 +1,4 @@
-import type { SourceRef } from '../catalog/types.ts';
+import type { Reads, SourceRef } from '../catalog/types.ts';
 import type { VersionRange } from '../catalog/version.ts';
 
 /** What boots the guest: GRUB 0.97 from Xen, or GRUB 2. */
@@ -86,12 +86,6 @@ export interface RecipeOutput {
   /** Path below the cell's `out` folder. */
   file: string;
   role: 'image' | 'debug';
-}
-
-/** What a loaded image can read, for its metadata. */
-export interface Reads {
-  kernelCompressions: string[];
-  fileSystems: string[];
 }
 
 /** Everything a loader does for one cell, as data. */

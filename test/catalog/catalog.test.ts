@@ -31,6 +31,7 @@ const release = z.strictObject({
   debian: z.strictObject({ package: plainName, file: plainName, suites: z.array(plainName).min(1) }).optional(),
   warnings: z.array(z.string().min(1)).optional(),
 });
+const capabilities = z.array(z.strictObject({ ...range, names: z.array(plainName).min(1) })).min(1);
 const schema = z.strictObject({
   xen: z.strictObject({
     what: z.string(),
@@ -62,6 +63,7 @@ const schema = z.strictObject({
       ...range,
     }),
   ),
+  reads: z.strictObject({ what: z.string(), kernelCompressions: capabilities, fileSystems: capabilities }),
   grub2: z.strictObject({ what: z.string(), name: z.literal('grub2'), tarball: url, releases: z.array(release).min(1) }),
 });
 
@@ -131,7 +133,8 @@ describe("the catalog's files", () => {
 });
 
 describe('ranges', () => {
-  const ranges = [...catalog.miniOs.ranges, ...catalog.externals];
+  const { kernelCompressions, fileSystems } = catalog.reads;
+  const ranges = [...catalog.miniOs.ranges, ...catalog.externals, ...kernelCompressions, ...fileSystems];
 
   test('end after they begin', () => {
     for (const { from, to } of ranges) if (from && to) expect(compareVersions(from, to)).toBeLessThanOrEqual(0);

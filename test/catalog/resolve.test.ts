@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { loadCatalog } from '../../src/catalog/load.ts';
-import { externalSources, grub2Source, knownVersions, miniOsSource, xenSource } from '../../src/catalog/resolve.ts';
+import { externalSources, grub2Source, knownVersions, miniOsSource, readsOf, xenSource } from '../../src/catalog/resolve.ts';
 import type { Catalog } from '../../src/catalog/types.ts';
 import { UsageError } from '../../src/errors.ts';
 import { tempFolder, thrownBy } from '../support/temp-folder.ts';
@@ -28,6 +28,10 @@ const catalog: Catalog = {
       { from: '4.6.0', to: '4.9.4', commit: '0123456789abcdef0123456789abcdef01234567' },
       { from: '4.10.0', to: '4.10.0', commit: null, tag: 'xen-RELEASE-4.10.0' },
     ],
+  },
+  reads: {
+    kernelCompressions: [{ names: ['none'] }, { from: '4.10.0', names: ['lz4', 'xz'] }],
+    fileSystems: [{ names: ['ext2'] }],
   },
   externals: [
     { ...external, tarballs: ['https://files.invalid/zlib-1.2.3.tar.gz'] },
@@ -146,4 +150,9 @@ describe('loadCatalog', () => {
       message: expect.stringContaining('mini-os.json'),
     });
   });
+});
+
+test('what a release reads is what it and those before it have learnt', () => {
+  expect(readsOf(catalog, '4.2.0')).toEqual({ kernelCompressions: ['none'], fileSystems: ['ext2'] });
+  expect(readsOf(catalog, '4.10.0')).toEqual({ kernelCompressions: ['none', 'lz4', 'xz'], fileSystems: ['ext2'] });
 });

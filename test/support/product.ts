@@ -25,6 +25,7 @@ export function makeProduct(): Product {
   write('xen.json', catalog.xen);
   write('mini-os.json', catalog.miniOs);
   write('externals.json', { externals: catalog.externals });
+  write('reads.json', catalog.reads);
   write('grub2.json', catalog.grub2);
   cpSync(join(root, 'test/fixtures/stand-in/edits'), join(folder, 'data/edits/pv-grub'), { recursive: true });
   mkdirSync(join(folder, 'data/edits/pvgrub2'), { recursive: true });
