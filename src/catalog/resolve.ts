@@ -42,10 +42,14 @@ export function xenSource(catalog: Catalog, version: string): SourceRef {
   };
 }
 
-/** The Mini-OS tree of a Xen release from 4.6 on; undefined before, when it was part of the Xen tree. */
+/**
+ * The Mini-OS tree of a Xen release from 4.6 on; undefined before, when it was part of the Xen tree. Where the commit
+ * behind its tag is not known, the tag is the place to look at, and nothing proves what is found there.
+ */
 export function miniOsSource(catalog: Catalog, xenVersion: string): SourceRef | undefined {
   const range = catalog.miniOs.ranges.find((entry) => inRange(xenVersion, entry));
   if (!range) return undefined;
+  const commit = range.commit ?? range.tag;
   const version = range.commit ? range.commit.slice(0, 12) : (range.tag ?? xenVersion);
   return {
     name: 'mini-os',
@@ -53,7 +57,7 @@ export function miniOsSource(catalog: Catalog, xenVersion: string): SourceRef | 
     file: `mini-os-${version}.tar`,
     top: 'mini-os',
     pins: pins(range),
-    origins: range.commit ? [{ type: 'git', url: catalog.miniOs.git, commit: range.commit }] : [],
+    origins: commit ? [{ type: 'git', url: catalog.miniOs.git, commit }] : [],
   };
 }
 

@@ -86,6 +86,7 @@ export interface Pins {
 /** One place where a source can be had. */
 export type Origin =
   | { type: 'tarball'; url: string }
+  /** `commit`: an id, or a tag. */
   | { type: 'git'; url: string; commit: string }
   | ({ type: 'debian' } & DebianFile)
   | { type: 'dir'; path: string };

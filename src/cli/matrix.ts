@@ -71,7 +71,7 @@ async function statusOf(cell: Cell, context: Surroundings): Promise<Status> {
   const why = built
     ? 'built'
     : orphans.length > 0
-      ? `no pin is known for ${orphans.join(', ')}: needs --origin and --trust`
+      ? `no pin is known for ${orphans.join(', ')}: needs --trust`
       : outcome?.state === 'failed'
         ? `failed last time: ${outcome.message?.split('\n')[0] ?? outcome.code}`
         : outcome?.state === 'started'

@@ -33,7 +33,8 @@ export interface FetchContext {
 /** Where to look for a source, in order: the user's own origins instead of all others, else mirrors, then its places. */
 export async function originsOf(ref: SourceRef, context: FetchContext): Promise<GivenOrigin[]> {
   const given = context.settings.origins[`${ref.name}@${ref.version}`] ?? context.settings.origins[ref.name];
-  if (given) return Promise.all(given.map((text) => parseOrigin(text, ref.pins.commit, context.cwd)));
+  const commit = ref.pins.commit ?? ref.origins.find((origin) => origin.type === 'git')?.commit;
+  if (given) return Promise.all(given.map((text) => parseOrigin(text, commit, context.cwd)));
   const mirrored =
     (ref.pins.sha256 ?? ref.pins.sha512)
       ? context.settings.mirrors.map((base): GivenOrigin => ({ type: 'tarball', url: `${base.replace(/\/+$/, '')}/${ref.file}` }))
@@ -57,7 +58,7 @@ function isRemote(origin: GivenOrigin): boolean {
  * bytes which a pin proves (or that the user trusts). What fails a check is never stored.
  *
  * @throws SourceError SOURCE_UNAVAILABLE naming every origin tried and its result; where just one was tried, or all
- *   failed alike, that origin's own error
+ *   failed alike, that origin's own error; SOURCE_UNPINNED for one that nothing could prove
  */
 export async function ensureSource(ref: SourceRef, context: FetchContext): Promise<StoredSource> {
   const { store, settings, events } = context;
@@ -71,6 +72,8 @@ export async function ensureSource(ref: SourceRef, context: FetchContext): Promi
     return stored;
   }
   const origins = await originsOf(ref, context);
+  const hopeless = !trusted && Object.keys(ref.pins).length === 0 && !isGiven(ref, settings.origins);
+  if (hopeless || origins.length === 0) throw unproved(ref);
   const failures: { origin: string; error: SourceError }[] = [];
   for (const origin of origins) {
     context.signal?.throwIfAborted();
@@ -101,10 +104,24 @@ function bare(message: string, origin: string): string {
   return message.startsWith(`${origin}: `) ? message.slice(origin.length + 2) : message;
 }
 
+function byHandHint({ name, pins }: SourceRef): string {
+  const trust = Object.keys(pins).length === 0 ? ` --trust ${name}` : '';
+  return `give it by hand: --origin ${name}=<tarball, git repository or folder>${trust}, or \`pvgrub sources import\` (docs/offline.md)`;
+}
+
+/** The error for a source that no pin could prove: nothing is fetched only to be refused. */
+function unproved(ref: SourceRef): SourceError {
+  const [place] = ref.origins.map(describeOrigin);
+  const trust = `--trust ${ref.name} takes ${place}; the result is then marked as unpinned`;
+  return new SourceError('SOURCE_UNPINNED', `no pin is known for ${ref.name} ${ref.version}`, {
+    hint: place === undefined ? byHandHint(ref) : `${trust}\n${byHandHint(ref)}`,
+  });
+}
+
 function unavailable(ref: SourceRef, failures: { origin: string; error: SourceError }[]): SourceError {
   const [first] = failures;
   const codes = new Set(failures.map(({ error }) => error.code));
-  const byHand = `give it by hand: --origin ${ref.name}=<tarball, git repository or folder>${Object.keys(ref.pins).length === 0 ? ` --trust ${ref.name}` : ''}, or \`pvgrub sources import\` (docs/offline.md)`;
+  const byHand = byHandHint(ref);
   if (first && failures.length === 1 && first.error.code !== 'SOURCE_OFFLINE') {
     const { code, message, expected, got, hint } = first.error;
     return new SourceError(
@@ -119,9 +136,6 @@ function unavailable(ref: SourceRef, failures: { origin: string; error: SourceEr
         cause: first.error,
       },
     );
-  }
-  if (failures.length === 0) {
-    return new SourceError('SOURCE_UNPINNED', `the catalog knows no place and no pin for ${ref.name} ${ref.version}`, { hint: byHand });
   }
   const tried = failures.map(
     ({ origin, error }) => `  ${origin}: ${bare(error.message, origin)}${error.got === undefined ? '' : ` (got ${error.got})`}`,

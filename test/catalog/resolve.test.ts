@@ -92,8 +92,12 @@ describe('the Mini-OS tree of a release', () => {
     expect(source?.origins).toEqual([{ type: 'git', url: 'https://git.invalid/mini-os.git', commit: source?.pins.commit }]);
   });
 
-  test('whose commit is not known has neither pin nor origin, so that it must be given by hand', () => {
-    expect(miniOsSource(catalog, '4.10.0')).toMatchObject({ version: 'xen-RELEASE-4.10.0', pins: {}, origins: [] });
+  test('whose commit is not known has no pin, and its tag as the place to look at', () => {
+    expect(miniOsSource(catalog, '4.10.0')).toMatchObject({
+      version: 'xen-RELEASE-4.10.0',
+      pins: {},
+      origins: [{ type: 'git', url: 'https://git.invalid/mini-os.git', commit: 'xen-RELEASE-4.10.0' }],
+    });
   });
 
   test('is none before 4.6, when it was part of Xen', () => {

@@ -39,6 +39,31 @@ describe('a source that nothing proves', () => {
     expect([await store.list(), readdirSync(join(store.folder, 'incoming'))]).toEqual([[], []]);
   });
 
+  test('is not even asked for at the catalog’s own places, and the message says how it would be', async () => {
+    const server = await serve((_request, response) => response.end(tar));
+    const run = { store: new Store(join(folder, 'not-asked')), cwd: folder };
+    const limits = { timeMs: 1, memory: 1, pids: 1, source: 10 ** 7 };
+    const settings = { origins: {}, trust: [] as string[], offline: false, mirrors: [], debianMirror: undefined, limits };
+    const ref = makeRef({ origins: [{ type: 'tarball', url: `${server.url}/thing-1.0.tar` }] });
+    const error = await ensureSource(ref, { ...run, settings }).catch((reason) => reason);
+    expect(error).toMatchObject({
+      code: 'SOURCE_UNPINNED',
+      hint: expect.stringContaining(`--trust thing takes ${server.url}/thing-1.0.tar`),
+    });
+    expect(server.connections()).toBe(0);
+    expect((await ensureSource(ref, { ...run, settings: { ...settings, trust: ['thing'] } })).proof).toBeUndefined();
+  });
+
+  test('is taken from a repository at the tag that the catalog names', async () => {
+    const repo = makeRepo(join(folder, 'tagged'));
+    const tagged = repo.commit({ a: 'tagged\n' });
+    repo.git('tag', 'xen-RELEASE-9.9.0');
+    repo.commit({ a: 'later\n' });
+    const ref = makeRef({ origins: [{ type: 'git', url: 'https://git.invalid/thing.git', commit: 'xen-RELEASE-9.9.0' }] });
+    const { record } = await get(ref, ['git:tagged'], ['thing']);
+    expect(record.origin).toContain(tagged);
+  });
+
   test.each(['thing', 'thing@1.0'])('is taken with --trust %s, without a proof', async (name) => {
     expect((await get(makeRef(), ['dir:files'], [name])).proof).toBeUndefined();
   });

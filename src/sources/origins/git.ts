@@ -101,12 +101,16 @@ function oneByOne<T>(key: string, work: () => Promise<T>): Promise<T> {
   return result;
 }
 
-/** Have the commit in the cached copy of a remote repository. */
+/** A tag as git fetches it; undefined for a commit id. */
+const tagRefspec = (commit: string) => (/^[0-9a-f]{7,40}$/.test(commit) ? undefined : `+refs/tags/${commit}:refs/tags/${commit}`);
+
+/** Have the commit in the cached copy of a remote repository: an id is looked for there first, a tag asked for anew. */
 async function fetchInto(repository: string, url: string, commit: string, signal?: AbortSignal): Promise<string> {
   await mkdir(repository, { recursive: true });
   await git(repository, ['init', '--quiet', '--bare', '.'], signal);
-  if ((await git(repository, ['cat-file', '-e', `${commit}^{commit}`], signal)).code === 0) return repository;
-  const shallow = await git(repository, ['fetch', '--quiet', '--no-tags', '--depth=1', '--', url, commit], signal);
+  const tag = tagRefspec(commit);
+  if (!tag && (await git(repository, ['cat-file', '-e', `${commit}^{commit}`], signal)).code === 0) return repository;
+  const shallow = await git(repository, ['fetch', '--quiet', '--no-tags', '--depth=1', '--', url, tag ?? commit], signal);
   if (shallow.code === 0) return repository;
   // Servers may refuse a bare commit id: then all tags and heads.
   const all = await git(repository, ['fetch', '--quiet', '--', url, '+refs/heads/*:refs/heads/*', '+refs/tags/*:refs/tags/*'], signal);
@@ -127,7 +131,7 @@ export interface GitTarball {
  * Attributes such as export-subst are not applied: the content is the commit's own.
  *
  * @param url a path, or an https, ssh, git or file URL
- * @param commit a commit id (or the beginning of one, or a tag, in a repository on this machine)
+ * @param commit a commit id or a tag (in a repository on this machine also the beginning of an id)
  * @param file where to write it
  * @throws SourceError SOURCE_UNAVAILABLE where the repository or the commit cannot be had
  */

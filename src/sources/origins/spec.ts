@@ -75,7 +75,7 @@ export function publicOrigin(origin: GivenOrigin): string {
 export function describeOrigin(origin: GivenOrigin): string {
   switch (origin.type) {
     case 'git':
-      return `git ${/^[a-z]+:\/\//.test(origin.url) ? publicUrl(origin.url) : origin.url} at ${origin.commit.slice(0, 12)}`;
+      return `git ${/^[a-z]+:\/\//.test(origin.url) ? publicUrl(origin.url) : origin.url} at ${/^[0-9a-f]{40}$/.test(origin.commit) ? origin.commit.slice(0, 12) : origin.commit}`;
     case 'debian':
       return `debian:${origin.package}/${origin.file}@${origin.suites.join(',')}`;
     case 'dir':

@@ -203,6 +203,12 @@ describe('a remote repository', () => {
     // One that fails does not keep the next from its turn.
     const [bad, good] = await Promise.allSettled([tarball(url, 'a'.repeat(40)), tarball(url, ids[0] ?? '')]);
     expect([bad.status, good.status]).toEqual(['rejected', 'fulfilled']);
+    // A tag that has moved gives what it names now.
+    for (const id of [ids[1], ids[3]] as string[]) {
+      other.git('tag', '--force', 'xen-RELEASE-9.9.0', id);
+      expect((await tarball(url, 'xen-RELEASE-9.9.0')).commit).toBe(id);
+    }
+    await expect(tarball(url, 'no-such-tag')).rejects.toMatchObject({ code: 'SOURCE_UNAVAILABLE' });
   });
 });
 
