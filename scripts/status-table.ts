@@ -11,7 +11,7 @@ export interface CellStatus {
   inputHash: string;
   size: number;
   sha256: string;
-  /** How long the build took. */
+  /** From start to end, the boot included where there was one. */
   seconds: number;
   /** The cell that had made its toolchain, where that was shared. */
   toolchainFrom?: string;
@@ -77,6 +77,12 @@ function row({ version, arch }: Cell, status: CellStatus | undefined, wanting: b
   return [name, arch, status.built, booted, `\`${status.sha256}\``, String(status.size), time, taken.join(', ')];
 }
 
+/** The data as a file: a cell a line, so that a change shows as the cells that it concerns. */
+export function statusText(status: Status): string {
+  const lines = Object.entries(status).map(([id, cell]) => `  ${JSON.stringify(id)}: ${JSON.stringify(cell)}`);
+  return `{\n${lines.join(',\n')}\n}\n`;
+}
+
 /**
  * The page. A cell that a source is wanting for is listed with the reason, and what stood in for it.
  * @param wanting by cell id: why it cannot be built from pinned sources; what was built instead is marked
@@ -91,7 +97,8 @@ export function statusPage(cells: readonly Cell[], status: Status, wanting: Read
     'Written by `node scripts/status.ts <artifacts>…` from the metadata of real runs; the data is in `status.json`.',
     '',
     `Of ${cells.length} cells ${known.length} were built, and ${booted} of these images booted${xens.length > 0 ? ` (${xens.join('; ')})` : ''}.`,
-    'Seconds marked * include a toolchain of the cell\'s own. "Unproved" are sources that no pin proved in that run. Boot cases are those of [boot.md](boot.md).',
+    'Seconds are from start to end of a cell, its boots included and others beside it; those marked * include a toolchain',
+    'of its own. "Unproved" are sources that no pin proved in that run. Boot cases are those of [boot.md](boot.md).',
     '',
   ];
   for (const [name, group] of Map.groupBy(cells, (cell) => `${cell.loader} ${seriesOf(cell.version)}`)) {

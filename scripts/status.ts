@@ -7,7 +7,7 @@ import { miniOsSource } from '../src/catalog/resolve.ts';
 import { inRange } from '../src/catalog/version.ts';
 import { planData } from '../src/cli/context.ts';
 import { planMatrix } from '../src/plan/plan.ts';
-import { addStatus, type Status, statusOf, statusPage } from './status-table.ts';
+import { addStatus, type Status, statusOf, statusPage, statusText } from './status-table.ts';
 
 /**
  * Add the results of runs to docs/status.json, and write docs/status.md from it. Ends with 1 where a cell gave another
@@ -51,5 +51,5 @@ for (const cell of cells) {
     `These want Mini-OS ${range?.tag ?? ''}, whose commit is not known: no copy that could be reached has it. Images are of the Mini-OS that stands beside them`,
   );
 }
-writeFileSync(file, `${JSON.stringify(status, null, 2)}\n`);
+writeFileSync(file, statusText(status));
 writeFileSync(join(docs, 'status.md'), statusPage(cells, status, wanting));
