@@ -78,7 +78,7 @@ export async function run(args: string[]): Promise<void> {
   await withEngine(settings, { setup: true, yes: true }, say, async (engine, signal) => {
     const labels = ownerLabels(thisOwner('bench'));
     const image = await ensureBuildImage(engine, { settings, labels, signal, say: () => {} });
-    const shelf = new Shelf(engine, image.id, labels);
+    const shelf = new Shelf(engine, image.id, labels, (text) => process.stderr.write(`${text}\n`));
     const store = new Store(settings.store);
     const fetching = { store, settings, cwd: process.cwd(), signal, events: sourceEvents(() => {}) };
     const cache = await mkdtemp(join(tmpdir(), 'pvgrub-bench-cache-'));
@@ -119,7 +119,7 @@ export async function run(args: string[]): Promise<void> {
       cpu = all.cpu;
       building = all.seconds;
     } finally {
-      await shelf.remove((text) => process.stderr.write(`${text}\n`));
+      await shelf.remove();
       await empty();
     }
     const loop = plain.reduce((sum, seconds) => sum + seconds, 0);

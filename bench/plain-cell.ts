@@ -5,13 +5,13 @@ import { getFiles, type PutFile, putFiles } from '../src/engine/archive.ts';
 import type { BuildImage } from '../src/engine/build-image.ts';
 import { runContainer } from '../src/engine/container.ts';
 import type { Engine } from '../src/engine/engine.ts';
-import type { Shelf } from '../src/engine/shelf.ts';
+import type { Held, Shelf } from '../src/engine/shelf.ts';
 import { Workspace } from '../src/engine/workspace.ts';
 import type { Cell } from '../src/plan/plan.ts';
 import type { Recipe, Step } from '../src/recipes/types.ts';
 import type { StoredSource } from '../src/sources/store.ts';
 
-type Reads = Awaited<ReturnType<Shelf['hold']>>;
+type Reads = Held['reads'];
 
 interface Surroundings {
   labels: Record<string, string>;
@@ -63,7 +63,8 @@ export class PlainCell {
       // Whole packages.
       const placements = cell.recipe.placements.map(({ without, ...placement }) => placement);
       const inputs = treeInputs({ ...cell.recipe, placements }, sources);
-      const reads = await around.shelf.hold(inputs.shelf);
+      // The bench's own end takes it off the shelf.
+      const { reads } = await around.shelf.hold(inputs.shelf);
       const unpack = await workspace.container({
         image: image.id,
         command: ['sh', '/cell/in/unpack.sh'],

@@ -7,7 +7,7 @@ import { getFiles, type PutFile, putFiles } from '../engine/archive.ts';
 import type { BuildImage } from '../engine/build-image.ts';
 import { type ContainerSpec, type Ended, runContainer } from '../engine/container.ts';
 import type { Engine } from '../engine/engine.ts';
-import type { Shelf } from '../engine/shelf.ts';
+import type { Held, Shelf } from '../engine/shelf.ts';
 import { Workspace } from '../engine/workspace.ts';
 import { type BuildCode, BuildError, OutputError } from '../errors.ts';
 import type { Cell } from '../plan/plan.ts';
@@ -56,6 +56,7 @@ export async function buildCell(
   const deadline = Date.now() + context.limits.timeMs;
   const log = new BuildLog(join(staging, 'build.log'), context.onPhase);
   let workspace: Workspace | undefined;
+  let held: Held | undefined;
   const finish = async (container: Container, what: string): Promise<void> => {
     const ended = await runContainer(container, {
       onOutput: (chunk) => log.write(chunk),
@@ -79,7 +80,8 @@ export async function buildCell(
       });
     context.onPhase('unpack');
     const inputs = treeInputs(cell.recipe, sources);
-    const unpack = await start(scriptCommand('unpack.sh'), { reads: await context.shelf.hold(inputs.shelf) });
+    held = await context.shelf.hold(inputs.shelf);
+    const unpack = await start(scriptCommand('unpack.sh'), { reads: held.reads });
     await putFiles(unpack, '/cell', inputs.files);
     context.signal?.throwIfAborted();
     await finish(unpack, 'unpacking');
@@ -117,6 +119,7 @@ export async function buildCell(
   } finally {
     await log.close().catch((error: Error) => context.warn(`${cell.id}: its log could not be written: ${error.message}`));
     await workspace?.remove((text) => context.warn(`${cell.id}: ${text}`));
+    await held?.release();
   }
 }
 

@@ -160,11 +160,11 @@ export async function runBuild(cells: readonly Cell[], context: RunContext): Pro
     if (swept > 0) emit({ type: 'note', text: `removed ${swept} leftovers of a run that was killed` });
     const image = await ensureBuildImage(engine, { settings, labels, signal, say: (text) => emit({ type: 'note', text }) });
     const ordered = longestFirst(cells, took);
-    const shelf = new Shelf(engine, image.id, labels);
+    const shelf = new Shelf(engine, image.id, labels, (text) => emit({ type: 'warning', text }));
     try {
       await queue.addAll(ordered.map((cell) => () => one(cell, image, shelf)));
     } finally {
-      await shelf.remove((text) => emit({ type: 'warning', text }));
+      await shelf.remove();
     }
   } catch (error) {
     // No cell was begun.

@@ -1,16 +1,36 @@
 import type { Container } from 'dockerode';
-import { type PutFile, putFiles } from './archive.ts';
+import { putFiles } from './archive.ts';
 import type { Engine } from './engine.ts';
 import { Workspace } from './workspace.ts';
 
 /** Where containers see a shelf. */
 export const SHELF = '/sources';
 
+/** See {@link Shelf}'s `full`. */
+const FULL = 2 ** 30;
+
 /** A file to be put on a shelf: its SHA-256 is its name there. */
 export interface ShelfFile {
   path: string;
   size: number;
   sha256: string;
+}
+
+/** Files that somebody reads. */
+export interface Held {
+  /** What a container must be created with to read them. */
+  reads: { volume: string; at: string };
+  /** To be called when the containers that read them are gone. */
+  release: () => Promise<void>;
+}
+
+/** One volume, and the container that takes files in for it and never runs. */
+interface Board {
+  workspace: Workspace;
+  holder: Container;
+  sent: Map<string, Promise<void>>;
+  bytes: number;
+  readers: number;
 }
 
 /**
@@ -21,55 +41,85 @@ export class Shelf {
   private readonly engine: Engine;
   private readonly image: string;
   private readonly labels: Record<string, string>;
-  private place: Promise<{ workspace: Workspace; holder: Container }> | undefined;
-  private readonly sent = new Map<string, Promise<void>>();
+  private readonly warn: (text: string) => void;
+  private readonly full: number;
+  private current: Promise<Board> | undefined;
+  private readonly boards = new Set<Board>();
 
-  /** @param image any image of the engine: the container that takes files in never runs */
-  constructor(engine: Engine, image: string, labels: Record<string, string>) {
+  /**
+   * @param image any image of the engine
+   * @param warn told of what could not be removed
+   * @param full bytes after which a volume is filled no further: it goes with its last reader, and a new one is begun
+   */
+  constructor(engine: Engine, image: string, labels: Record<string, string>, warn: (text: string) => void, full = FULL) {
     this.engine = engine;
     this.image = image;
     this.labels = labels;
+    this.warn = warn;
+    this.full = full;
   }
 
   /**
    * Make sure that files are there.
-   * @returns what a container must be created with to read them
-   * @throws EngineError; what could not be sent is tried again by the next who wants it
+   * @throws EngineError; the next who wants one of them begins on a new volume
    */
-  async hold(files: readonly ShelfFile[]): Promise<{ volume: string; at: string }> {
-    this.place ??= this.open();
-    const { workspace, holder } = await this.place;
-    for (const file of files) await this.send(holder, file);
-    return { volume: workspace.volume, at: SHELF };
-  }
-
-  /** Remove everything; nobody may use it any more. */
-  async remove(warn: (text: string) => void): Promise<void> {
-    const there = await this.place?.catch(() => undefined);
-    await there?.workspace.remove(warn);
-  }
-
-  private async open(): Promise<{ workspace: Workspace; holder: Container }> {
-    const workspace = await Workspace.create(this.engine, this.labels);
+  async hold(files: readonly ShelfFile[]): Promise<Held> {
+    this.current ??= this.open();
+    const opened = this.current;
     try {
-      const limits = { memory: 64 * 2 ** 20, pids: 1 };
-      const holder = await workspace.container({ image: this.image, command: ['false'], env: {}, labels: this.labels, limits });
-      return { workspace, holder };
+      const board = await opened;
+      board.readers++;
+      try {
+        for (const file of files) await send(board, file);
+      } catch (error) {
+        await this.release(board);
+        throw error;
+      }
+      if (board.bytes >= this.full && this.current === opened) this.current = undefined;
+      return { reads: { volume: board.workspace.volume, at: SHELF }, release: () => this.release(board) };
     } catch (error) {
-      this.place = undefined;
-      await workspace.remove(() => {});
+      // Whatever is wrong with it, or with its holder, is not the next one's trouble.
+      if (this.current === opened) this.current = undefined;
       throw error;
     }
   }
 
-  private send(holder: Container, { path, size, sha256 }: ShelfFile): Promise<void> {
-    let promise = this.sent.get(sha256);
-    if (!promise) {
-      const file: PutFile = { name: sha256, content: { path, size } };
-      promise = putFiles(holder, '/cell', [file]);
-      promise.catch(() => this.sent.delete(sha256));
-      this.sent.set(sha256, promise);
-    }
-    return promise;
+  /** Remove everything; nobody may use it any more. */
+  async remove(): Promise<void> {
+    await this.current?.catch(() => {});
+    for (const board of this.boards) await board.workspace.remove(this.warn);
+    this.boards.clear();
   }
+
+  private async release(board: Board): Promise<void> {
+    board.readers--;
+    const current = await this.current?.catch(() => undefined);
+    if (board.readers > 0 || board === current || !this.boards.delete(board)) return;
+    await board.workspace.remove(this.warn);
+  }
+
+  private async open(): Promise<Board> {
+    const { engine, image, labels } = this;
+    const workspace = await Workspace.create(engine, labels);
+    try {
+      const limits = { memory: 64 * 2 ** 20, pids: 1 };
+      const holder = await workspace.container({ image, command: ['false'], env: {}, labels, limits });
+      const board = { workspace, holder, sent: new Map<string, Promise<void>>(), bytes: 0, readers: 0 };
+      this.boards.add(board);
+      return board;
+    } catch (error) {
+      await workspace.remove(() => {});
+      throw error;
+    }
+  }
+}
+
+function send(board: Board, { path, size, sha256 }: ShelfFile): Promise<void> {
+  let promise = board.sent.get(sha256);
+  if (!promise) {
+    promise = putFiles(board.holder, '/cell', [{ name: sha256, content: { path, size } }]);
+    board.sent.set(sha256, promise);
+    board.bytes += size;
+  }
+  return promise;
 }

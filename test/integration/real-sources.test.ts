@@ -94,7 +94,7 @@ async function buildReal(version: keyof typeof XEN, steps: Step[], outputs: stri
   };
   const stored = new Map(await Promise.all(sources.map(async (ref) => [ref.name, await fetch(ref)] as const)));
   const staging = mkdtempSync(join(folder, 'staging-'));
-  const shelf = new Shelf(engine, image.id, labels);
+  const shelf = new Shelf(engine, image.id, labels, () => {});
   await buildCell(cell, stored, staging, {
     engine,
     shelf,
@@ -106,7 +106,7 @@ async function buildReal(version: keyof typeof XEN, steps: Step[], outputs: stri
     onPhase: () => {},
     warn: () => {},
   });
-  await shelf.remove(() => {});
+  await shelf.remove();
   expect(await leftovers(engine)).toEqual({ containers: 0, volumes: 0 });
   return staging;
 }
