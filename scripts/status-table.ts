@@ -13,42 +13,49 @@ export interface CellStatus {
   sha256: string;
   /** From start to end, the boot included where there was one. */
   seconds: number;
-  /** The cell that had made its toolchain, where that was shared. */
+  /** The cell that made its toolchain, itself or an earlier one; absent for what has none, or was made with no cache. */
   toolchainFrom?: string;
   /** Sources that nothing proved. */
   unproved: string[];
   /** Commit of the Mini-OS that was taken, where that of the release is not known. */
   miniOs?: string;
-  /** How this very image booted; absent where it was not tried. */
-  boot?: { ok: boolean; hypervisor: string; cases: string[]; failed: string[] };
+  /**
+   * How this very image booted; absent where it was not tried. `cases`: those in which a guest came up; `refused`: what
+   * this loader is known not to read, and did not; `failed`: the others.
+   */
+  boot?: { ok: boolean; hypervisor: string; cases: string[]; refused: string[]; failed: string[] };
 }
 
 /** By cell id, in the order of the matrix. */
 export type Status = Record<string, CellStatus>;
 
 /** A cell's record, from the metadata of its image. */
-export function statusOf({ id, build, inputHash, image, sources, boot }: Metadata): CellStatus {
+export function statusOf({ build, inputHash, image, sources, boot }: Metadata): CellStatus {
   const from = build.toolchain?.from;
   const unproved = sources.filter(({ proof }) => proof === null);
   const miniOs = unproved.find(({ name }) => name === 'mini-os')?.commit;
-  const cases = (ok: boolean) => (boot?.cases ?? []).filter((one) => one.ok === ok).map(({ name }) => name);
+  const named = (holds: (one: NonNullable<Metadata['boot']>['cases'][number]) => boolean) =>
+    (boot?.cases ?? []).filter(holds).map(({ name }) => name);
+  const came = named((one) => one.ok && one.guestSeconds !== undefined);
+  const refused = named((one) => one.ok && one.guestSeconds === undefined);
   return {
     built: build.started.slice(0, 10),
     inputHash,
     size: image.size,
     sha256: image.sha256,
     seconds: build.seconds,
-    ...(from === undefined || from === id ? {} : { toolchainFrom: from }),
+    ...(from === undefined ? {} : { toolchainFrom: from }),
     unproved: unproved.map(({ name }) => name),
     ...(miniOs ? { miniOs } : {}),
-    ...(boot ? { boot: { ok: boot.ok, hypervisor: boot.hypervisor, cases: cases(true), failed: cases(false) } } : {}),
+    ...(boot ? { boot: { ok: boot.ok, hypervisor: boot.hypervisor, cases: came, refused, failed: named((one) => !one.ok) } } : {}),
   };
 }
 
 /**
  * Add what a run has shown. A later record of a cell replaces an earlier one, but for a boot of the same image that the
  * later run did not try.
- * @returns the new status in the order of `cells`, and cells that gave another image from the same inputs: a fault
+ * @returns the new status in the order of `cells`, and cells that gave another image from the same inputs: a fault, and
+ *   their earlier record stays
  */
 export function addStatus(
   before: Status,
@@ -58,8 +65,12 @@ export function addStatus(
   const differing: { id: string; was: string; is: string }[] = [];
   const status: Status = {};
   for (const { id } of cells) {
-    const [was, is] = [before[id], shown[id]];
-    if (was && is && was.inputHash === is.inputHash && was.sha256 !== is.sha256) differing.push({ id, was: was.sha256, is: is.sha256 });
+    const was = before[id];
+    let is = shown[id];
+    if (was && is && was.inputHash === is.inputHash && was.sha256 !== is.sha256) {
+      differing.push({ id, was: was.sha256, is: is.sha256 });
+      is = undefined;
+    }
     const boot = is?.boot ?? (is && was?.sha256 === is.sha256 ? was.boot : undefined);
     const now = is ? { ...is, ...(boot ? { boot } : {}) } : was;
     if (now) status[id] = now;
@@ -67,13 +78,13 @@ export function addStatus(
   return { status, differing };
 }
 
-function row({ version, arch }: Cell, status: CellStatus | undefined, wanting: boolean): string[] {
+function row({ id, version, arch }: Cell, status: CellStatus | undefined, wanting: boolean): string[] {
   const name = wanting ? `${version} †` : version;
   if (!status) return [name, arch, wanting ? 'no' : 'not yet', '', '', '', '', ''];
   const { boot, unproved, miniOs = '' } = status;
   const booted = boot === undefined ? 'not tried' : boot.ok ? boot.cases.join(', ') : `**fails**: ${boot.failed.join(', ')}`;
   const taken = unproved.map((source) => (source === 'mini-os' ? `mini-os ${miniOs.slice(0, 12)}` : source));
-  const time = status.toolchainFrom ? `${status.seconds}` : `${status.seconds} *`;
+  const time = status.toolchainFrom === id ? `${status.seconds} *` : `${status.seconds}`;
   return [name, arch, status.built, booted, `\`${status.sha256}\``, String(status.size), time, taken.join(', ')];
 }
 

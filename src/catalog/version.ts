@@ -59,6 +59,7 @@ export function meantVersions(entry: string, known: readonly string[]): string[]
   const ordered = known.toSorted(compareVersions);
   if (entry === 'latest') return ordered.slice(-1);
   const prefix = entry.replace(/(\*|latest)$/, '');
-  if (entry.endsWith('*')) return ordered.filter((version) => version.startsWith(prefix));
-  return newestOfSeries(ordered.filter((version) => prefix === '*.' || version.startsWith(prefix)));
+  // A version of two numbers is its own series.
+  const fitting = ordered.filter((version) => prefix === '*.' || `${version}.`.startsWith(prefix));
+  return entry.endsWith('*') ? fitting : newestOfSeries(fitting);
 }

@@ -32,6 +32,8 @@ interface Surroundings {
   output: string;
   /** What the store has of a source. */
   find: (ref: SourceRef) => Promise<StoredSource | undefined>;
+  /** Whether it is taken although nothing proves it. */
+  trusts: (ref: SourceRef) => boolean;
   manifest: Manifest | undefined;
   /** Digest of the manifest; empty where there is none. */
   digest: string;
@@ -61,7 +63,7 @@ async function statusOf(cell: Cell, context: Surroundings): Promise<Status> {
     const stored = await context.find(ref);
     inStore.set(ref.name, stored !== undefined);
     if (stored?.proof === undefined && stored) unpinned[ref.name] = stored.record.sha256;
-    if (Object.keys(ref.pins).length === 0 && !stored) orphans.push(ref.name);
+    if (Object.keys(ref.pins).length === 0 && !stored && !context.trusts(ref)) orphans.push(ref.name);
   }
   const hash = manifest === undefined ? undefined : inputHash(cell.recipe, context.digest, unpinned);
   const built = hash === undefined ? undefined : await resultOf(cell, hash, context);
@@ -117,6 +119,7 @@ export async function matrixCommand(selectors: string[], options: CommonOptions 
   const surroundings: Surroundings = {
     output: settings.output,
     find: finder(new Store(settings.store), settings.trust),
+    trusts: (ref) => isTrusted(ref, settings.trust),
     manifest,
     digest: manifest ? manifestDigest(manifest) : '',
     outcomes: await lastOutcomes(settings.output),

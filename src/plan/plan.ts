@@ -84,7 +84,7 @@ function explainUnknown(selector: string, cells: readonly Cell[], catalog: Catal
   if (!parts) return;
   const [, name, version] = parts;
   const loader = name as Loader;
-  const isThere = (cell: Cell) => cell.loader === loader && (cell.version === version || (!parts[3] && seriesOf(cell.version) === version));
+  const isThere = (cell: Cell) => cell.loader === loader && (cell.version === version || seriesOf(cell.version) === version);
   if (version === undefined || cells.some(isThere)) return;
   const known = knownVersions(catalog, loader);
   if (known.includes(version)) {

@@ -1,12 +1,18 @@
 import { compareVersions, newestOfSeries, seriesOf } from '../catalog/version.ts';
 import { UsageError } from '../errors.ts';
 
+/** A plain text as the name of a series: pv-grub-4.17, or pv-grub-4.17-x86_64. Undefined where it cannot be one. */
+function seriesPattern(text: string): RegExp | undefined {
+  const [, series, arch] = /^(.+-\d+\.\d+)(-[a-z0-9_]+)?$/.exec(text) ?? [];
+  return series === undefined ? undefined : new RegExp(`^${series.replaceAll('.', '\\.')}\\..*${arch ?? ''}$`);
+}
+
 /** One parsed selector: a glob over cell ids, or with `!` what to leave out again. */
 interface Term {
   text: string;
   negative: boolean;
   pattern: RegExp;
-  /** For a text without a wildcard that names no cell: what it means as a series. */
+  /** For a text without a wildcard that names no cell: what it means as a series, perhaps of one width. */
   series: RegExp | undefined;
 }
 
@@ -78,7 +84,7 @@ function parse(text: string): Term {
       text,
       negative,
       pattern: new RegExp(plain ? `^${source}(?:-.*)?$` : `^${source}$`),
-      series: plain ? new RegExp(`^${source}\\..*$`) : undefined,
+      series: plain ? seriesPattern(glob) : undefined,
     };
   } catch {
     throw invalid('a range in [] is the wrong way round');
@@ -91,14 +97,16 @@ function parse(text: string): Term {
  */
 export function select(ids: readonly string[], selectors: readonly string[]): string[] {
   const others = otherNames(ids);
-  const named = (id: string, pattern: RegExp) => pattern.test(id) || (others.get(id) ?? []).some((name) => pattern.test(name));
+  // Only who writes "latest" means those names: a glob must not fit them by accident.
+  const names = (id: string, { text }: Term) => [id, ...(text.includes('latest') ? (others.get(id) ?? []) : [])];
+  const fits = (id: string, term: Term) => names(id, term).some((name) => term.pattern.test(name));
   const terms = selectors.map(parse).map((term) => {
-    const exact = term.series === undefined || ids.some((id) => named(id, term.pattern));
+    const exact = term.series === undefined || ids.some((id) => fits(id, term));
     return exact ? term : { ...term, pattern: term.series as RegExp };
   });
   const positive = terms.filter((term) => !term.negative);
   for (const term of positive) {
-    if (!ids.some((id) => named(id, term.pattern))) {
+    if (!ids.some((id) => fits(id, term))) {
       throw new UsageError('SELECTOR_NO_MATCH', `the selector "${term.text}" matches no cell`, {
         hint:
           ids.length > 0
@@ -108,9 +116,7 @@ export function select(ids: readonly string[], selectors: readonly string[]): st
     }
   }
   return ids.filter(
-    (id) =>
-      (positive.length === 0 || positive.some((term) => named(id, term.pattern))) &&
-      !terms.some((term) => term.negative && named(id, term.pattern)),
+    (id) => (positive.length === 0 || positive.some((term) => fits(id, term))) && !terms.some((term) => term.negative && fits(id, term)),
   );
 }
 

@@ -87,6 +87,10 @@ describe('series', () => {
     expect(meantVersions(entry, known)).toEqual(expected);
   });
 
+  test('of GRUB are versions themselves', () => {
+    for (const entry of ['2.12.*', '2.12.latest', '2.12']) expect(meantVersions(entry, ['2.12', '2.14'])).toEqual(['2.12']);
+  });
+
   test.each(['4.1.6', '4', '4.1', '**', '*.4', 'latest.4', '4.1.latest.0', 'Latest', ''])('%j is no pattern', (text) => {
     expect(VERSION_PATTERN.test(text)).toBe(false);
   });

@@ -23,6 +23,18 @@ describe('a signature by the pinned key', () => {
     expect(await check(await key.sign(data, { armor }), { file: key.binary })).toEqual(facts);
   });
 
+  test('is found beside others, in the key file and in the signature', async () => {
+    const [own, foreign] = [await key.sign(data), await other.sign(data)];
+    for (const file of [`${other.armored}\n${key.armored}`, Buffer.concat([other.binary, key.binary])])
+      expect(await check(Buffer.concat([foreign, own]), { file })).toMatchObject({ key: key.fingerprint });
+  });
+
+  test('is taken from a key that was signed anew later, as when its expiry is moved', async () => {
+    const renewed = await makeKey({ renewed: new Date('2020-01-01T00:00:00Z') });
+    const facts = await check(await renewed.sign(data), { file: renewed.armored, fingerprint: renewed.fingerprint });
+    expect(facts).toMatchObject({ made: '2014-09-02' });
+  });
+
   test('is taken over SHA-1, and says so', async () => {
     expect(await check(await key.sign(data, { hash: 'sha1' }))).toMatchObject({ hash: 'sha1' });
   });
@@ -47,6 +59,7 @@ describe('is refused', () => {
     const signature = await other.sign(data);
     await refused(() => check(signature), { expected: expect.stringContaining(key.fingerprint) });
     await refused(() => check(signature, { file: Buffer.concat([key.binary, other.binary]) }));
+    await refused(() => check(signature, { file: `${other.armored}\n${key.armored}` }));
     await refused(() => check(signature, { file: other.armored }), { expected: `key ${key.fingerprint}`, got: `key ${other.fingerprint}` });
   });
 
@@ -54,6 +67,11 @@ describe('is refused', () => {
     const signature = await key.sign(data);
     await refused(() => check(signature, { data: Buffer.from('b tarball') }));
     await refused(() => check(signature, { data: Buffer.alloc(0) }));
+  });
+
+  test('what is signed as text, which would hold for other line ends, too', async () => {
+    const signature = await key.sign(data, { text: true });
+    await refused(() => check(signature), { got: expect.stringContaining('not a signature of bytes') });
   });
 
   test('what is signed over MD5', async () => {
