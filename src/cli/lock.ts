@@ -6,8 +6,11 @@ import { sourceEvents } from '../report/source-events.ts';
 import { readLock, writeLock } from '../sources/lock.ts';
 import { lockRelease } from '../sources/lock-release.ts';
 import { Store } from '../sources/store.ts';
-import { type CommonOptions, planned, print } from './context.ts';
+import { type CommonOptions, planned } from './context.ts';
 import { interruptSignal } from './interrupt.ts';
+
+/** Not on stdout: that is for JSON lines alone where they are asked for. */
+const say = (text: string) => process.stderr.write(`${text}\n`);
 
 /**
  * `pvgrub sources lock`: for releases of Xen of whose tarball no SHA-256 or SHA-512 is published, check the tarball's
@@ -30,6 +33,7 @@ export async function lockCommand(selectors: string[], options: CommonOptions & 
   const lock = readLock(settings.lock);
   const failures: SourceError[] = [];
   for (const release of releases) {
+    signal.throwIfAborted();
     const { version } = release;
     try {
       const url = catalog.xen.tarball.replaceAll('{version}', version);
@@ -37,7 +41,7 @@ export async function lockCommand(selectors: string[], options: CommonOptions & 
       lock.xen[version] = locked;
       await writeLock(settings.lock, lock);
       const weak = locked.signature.hash === 'sha1' ? ', which is weak: taken because the key is the pinned one' : '';
-      print(`xen ${version}: sha256 ${locked.sha256}, signed on ${locked.signature.made} over ${locked.signature.hash}${weak}`);
+      say(`xen ${version}: sha256 ${locked.sha256}, signed on ${locked.signature.made} over ${locked.signature.hash}${weak}`);
     } catch (error) {
       signal.throwIfAborted();
       if (!(error instanceof SourceError)) throw error;
@@ -46,7 +50,7 @@ export async function lockCommand(selectors: string[], options: CommonOptions & 
     }
   }
   for (const error of failures) process.stderr.write(`pvgrub: ${errorText(error)}\n`);
-  print(
+  say(
     `${releases.length - failures.length} of ${releases.length} tarballs locked in ${settings.lock}; ${wanted.size - releases.length} have a checksum already`,
   );
   if (failures.length > 0) process.exitCode = 3;

@@ -205,17 +205,26 @@ async function fromOrigin(ref: SourceRef, origin: GivenOrigin, trusted: boolean,
       case 'dir':
       case 'file': {
         const path = origin.type === 'file' ? origin.path : await fileOf(ref, origin.path).catch(asSourceError);
-        const { size } = await stat(path).catch(asSourceError);
-        if (size > settings.limits.source)
-          throw new SourceError('SOURCE_TOO_LARGE', `${path} is larger than allowed`, {
-            expected: `at most ${settings.limits.source} bytes`,
-            got: `${size} bytes`,
-            hint: 'raise limits.source in the configuration',
-          });
-        await copyFile(path, aside).catch(asSourceError);
+        await copyLimited(path, aside, settings.limits.source);
       }
     }
   }
+}
+
+/**
+ * Copy a file of this machine.
+ * @param limit bytes
+ * @throws SourceError SOURCE_UNAVAILABLE, SOURCE_TOO_LARGE, STORE_DISK_FULL
+ */
+export async function copyLimited(path: string, to: string, limit: number): Promise<void> {
+  const { size } = await stat(path).catch(asSourceError);
+  if (size > limit)
+    throw new SourceError('SOURCE_TOO_LARGE', `${path} is larger than allowed`, {
+      expected: `at most ${limit} bytes`,
+      got: `${size} bytes`,
+      hint: 'raise limits.source in the configuration',
+    });
+  await copyFile(path, to).catch(asSourceError);
 }
 
 function asSourceError(error: unknown): never {

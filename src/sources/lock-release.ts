@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
-import { copyFile, readFile, rm } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Release, SourceRef } from '../catalog/types.ts';
 import { SourceError } from '../errors.ts';
 import { besides } from '../util/files.ts';
-import { type FetchContext, originsOf } from './fetch.ts';
+import { checkArchive } from './archive-check.ts';
+import { copyLimited, type FetchContext, originsOf } from './fetch.ts';
 import type { LockedTarball } from './lock.ts';
 import { download } from './origins/download.ts';
 import { describeOrigin, type GivenOrigin, publicOrigin } from './origins/spec.ts';
@@ -20,7 +21,8 @@ export interface LockContext extends FetchContext {
 /**
  * Get a release's tarball and its signature, check both, and take the tarball into the store.
  * @returns what to lock
- * @throws SourceError SIGNATURE_INVALID; SOURCE_MISMATCH where a published checksum speaks against the tarball;
+ * @throws SourceError SIGNATURE_INVALID; SOURCE_MISMATCH where a published checksum speaks against the tarball, or it is
+ *   of another release;
  *   SOURCE_UNAVAILABLE, SOURCE_OFFLINE, DOWNLOAD_FAILED where it cannot be had; what the store says of the archive
  */
 export async function lockRelease(ref: SourceRef, release: Release, url: string, context: LockContext): Promise<LockedTarball> {
@@ -43,56 +45,65 @@ export async function lockRelease(ref: SourceRef, release: Release, url: string,
 }
 
 async function lockFrom(origin: GivenOrigin, ref: SourceRef, release: Release, context: LockContext): Promise<LockedTarball> {
-  const { store, settings } = context;
-  const incoming = await store.incoming();
+  const incoming = await context.store.incoming();
   const tarball = besides(join(incoming, ref.file));
+  const signature = besides(join(incoming, `${ref.file}.sig`));
+  const where = `${ref.file} from ${describeOrigin(origin)}`;
   try {
-    await bring(origin, ref.file, '', tarball, context);
-    await bring(origin, ref.file, '.sig', `${tarball}.sig`, context);
+    await bring(origin, ref, '', tarball, context);
+    await bring(origin, ref, '.sig', signature, context);
     const data = await readFile(tarball);
-    const facts = await checkSignature(data, await readFile(`${tarball}.sig`), context.key, {
-      fingerprint: context.fingerprint,
-      name: `${ref.file} from ${describeOrigin(origin)}`,
-    });
-    const digest = (name: string) => createHash(name).update(data).digest('hex');
-    for (const [name, algorithm] of [
-      ['md5', 'md5'],
-      ['sha1', 'sha1'],
-      ['blake2b', 'blake2b512'],
-    ] as const) {
-      const [expected, got] = [release[name], digest(algorithm)];
-      if (expected === undefined || expected === got) continue;
-      throw new SourceError('SOURCE_MISMATCH', `${ref.file} is signed, but it is not the one that packagers published`, {
-        expected: `${name} ${expected}`,
-        got: `${name} ${got}`,
-        hint: 'find out why before you trust it: upstream may have made the tarball anew',
+    const facts = await checkSignature(data, await readFile(signature), context.key, { fingerprint: context.fingerprint, name: where });
+    demandPublished(data, ref, release);
+    // The signature says nothing of the file's name: another release's tarball is signed as well.
+    const { top } = await checkArchive(tarball, where);
+    if (top !== ref.top) {
+      throw new SourceError('SOURCE_MISMATCH', `${where} is signed, but it is of another release`, {
+        expected: `a folder ${ref.top} at its top`,
+        got: top,
+        hint: 'do not use this mirror',
       });
     }
-    const pins = { sha256: digest('sha256'), sha512: digest('sha512') };
-    await store.add(tarball, { ref: { ...ref, pins: { ...ref.pins, ...pins } }, origin: publicOrigin(origin), trusted: false });
+    const pins = { sha256: digest('sha256', data), sha512: digest('sha512', data) };
+    await context.store.add(tarball, { ref: { ...ref, pins: { ...ref.pins, ...pins } }, origin: publicOrigin(origin), trusted: false });
     return { ...pins, size: data.length, signature: facts };
   } finally {
     await rm(tarball, { force: true });
-    await rm(`${tarball}.sig`, { force: true });
+    await rm(signature, { force: true });
   }
+}
 
-  async function bring(from: GivenOrigin, file: string, suffix: string, to: string, { signal, events }: LockContext): Promise<void> {
-    const copy = (path: string) =>
-      copyFile(path, to).catch((error: Error) => {
-        throw new SourceError('SOURCE_UNAVAILABLE', error.message, { cause: error });
-      });
-    if (from.type === 'dir') await copy(join(from.path, `${file}${suffix}`));
-    else if (from.type === 'file') await copy(`${from.path}${suffix}`);
-    else if (from.type !== 'tarball') {
-      throw new SourceError('SOURCE_UNAVAILABLE', `${describeOrigin(from)} has no signed tarball`, {
-        hint: 'leave --origin xen out, or give a folder, file or URL of tarballs with a .sig beside each',
-      });
-    } else if (settings.offline) {
-      throw new SourceError('SOURCE_OFFLINE', `${describeOrigin(from)} is not asked, because of --offline`);
-    } else {
-      events?.started?.(ref, `${describeOrigin(from)}${suffix}`);
-      const { limit, url } = { limit: settings.limits.source, url: `${from.url}${suffix}` };
-      await download(url, to, { limit, signal, onProgress: (done, total) => events?.progress?.(ref, done, total) });
-    }
+const digest = (algorithm: string, data: Uint8Array) => createHash(algorithm).update(data).digest('hex');
+
+/** A checksum that packagers publish proves nothing, but one that differs speaks against a tarball. */
+function demandPublished(data: Uint8Array, ref: SourceRef, release: Release): void {
+  const algorithms = { md5: 'md5', sha1: 'sha1', blake2b: 'blake2b512' } as const;
+  for (const [name, algorithm] of Object.entries(algorithms) as [keyof typeof algorithms, string][]) {
+    const [expected, got] = [release[name], digest(algorithm, data)];
+    if (expected === undefined || expected === got) continue;
+    throw new SourceError('SOURCE_MISMATCH', `${ref.file} is signed, but it is not the one that packagers published`, {
+      expected: `${name} ${expected}`,
+      got: `${name} ${got}`,
+      hint: 'find out why before you trust it: upstream may have made the tarball anew',
+    });
+  }
+}
+
+/** Bring the tarball, or with a suffix what lies beside it, from an origin that has files. */
+async function bring(from: GivenOrigin, ref: SourceRef, suffix: string, to: string, context: LockContext): Promise<void> {
+  const { settings, signal, events } = context;
+  const limit = settings.limits.source;
+  if (from.type === 'dir') await copyLimited(join(from.path, `${ref.file}${suffix}`), to, limit);
+  else if (from.type === 'file') await copyLimited(`${from.path}${suffix}`, to, limit);
+  else if (from.type !== 'tarball') {
+    throw new SourceError('SOURCE_UNAVAILABLE', `${describeOrigin(from)} has no signed tarball`, {
+      hint: 'leave --origin xen out, or give a folder, file or URL of tarballs with a .sig beside each',
+    });
+  } else if (settings.offline) {
+    throw new SourceError('SOURCE_OFFLINE', `${describeOrigin(from)} is not asked, because of --offline`);
+  } else {
+    events?.started?.(ref, `${describeOrigin(from)}${suffix}`);
+    const onProgress = (done: number, total: number | undefined) => events?.progress?.(ref, done, total);
+    await download(`${from.url}${suffix}`, to, { limit, signal, onProgress });
   }
 }
