@@ -62,16 +62,22 @@ type Range = Catalog['miniOs']['ranges'][number];
 function rangesWith(ranges: readonly Range[], { version, miniOs }: ReleaseFacts): Range[] {
   if (!miniOs) return [...ranges];
   const commit = miniOs.commit ?? null;
-  const says = (range: Range) => (range.commit && commit ? range.commit === commit : range.tag === miniOs.revision);
   const covering = ranges.find((range) => inRange(version, range));
   if (covering) {
-    if (says(covering)) return ranges.map((range) => (range === covering && commit && !range.commit ? known(range, commit) : range));
+    // A commit that could not be looked up contradicts nothing.
+    if (covering.commit !== null && (commit === null || commit === covering.commit)) return [...ranges];
+    if (covering.commit === null && covering.tag === miniOs.revision)
+      return ranges.map((range) => (range === covering && commit !== null ? known(range, commit) : range));
     throw new Error(
       `${version} wants Mini-OS ${miniOs.revision} (${commit ?? 'commit not known'}); the catalog has ${covering.commit ?? covering.tag}`,
     );
   }
   const before = ranges.filter((range) => compareVersions(range.to ?? version, version) < 0).at(-1);
-  if (before && says(before)) return ranges.map((range) => (range === before ? { ...range, to: version } : range));
+  const goesOn = before && (before.commit === null ? before.tag === miniOs.revision : before.commit === commit);
+  if (goesOn) {
+    const wider = { ...before, to: version };
+    return ranges.map((range) => (range !== before ? range : commit !== null && before.commit === null ? known(wider, commit) : wider));
+  }
   const begun: Range = { from: version, to: version, commit, ...(commit ? {} : { tag: miniOs.revision }) };
   return [...ranges, begun].sort((a, b) => compareVersions(a.from ?? '', b.from ?? ''));
 }

@@ -106,7 +106,7 @@ describe("the project's own matrix", () => {
       ...releases.flatMap((version) => ['x86_64', 'x86_32'].map((arch) => `pv-grub-${version}-${arch}`)),
       ...['2.12', '2.14'].flatMap((version) => ['x86_64', 'x86_32', 'x86_32_pvh'].map((arch) => `pvgrub2-${version}-${arch}`)),
     ];
-    expect(releases).toHaveLength(134);
+    expect(releases.length).toBeGreaterThanOrEqual(134);
     expect(cells.map((cell) => cell.id)).toEqual(wanted);
   });
 
