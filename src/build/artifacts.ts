@@ -80,13 +80,17 @@ export async function demandWhole(folder: string, { image }: Pick<Metadata, 'ima
   });
 }
 
+/** Whether a folder has an image with its checksum. */
+export async function isWhole(folder: string, { file, sha256 }: Pick<Metadata['image'], 'file' | 'sha256'>): Promise<boolean> {
+  return (await ifThere(sha256File(join(folder, file)))) === sha256;
+}
+
 /** The result of a cell, if it was made from just these inputs and its image is whole. */
 export async function finished(output: string, cell: Place, inputHash: string): Promise<Metadata | undefined> {
   const folder = cellFolder(output, cell);
   const metadata = await readMetadata(folder);
   if (metadata?.inputHash !== inputHash) return undefined;
-  const digest = await ifThere(sha256File(join(folder, metadata.image.file)));
-  return digest === metadata.image.sha256 ? metadata : undefined;
+  return (await isWhole(folder, metadata.image)) ? metadata : undefined;
 }
 
 /** One line of SHA256SUMS as coreutils writes and reads it: names with a backslash or line end are escaped. */

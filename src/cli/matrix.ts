@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { cellFolder, finished, readMetadata } from '../build/artifacts.ts';
+import { cellFolder, isWhole, readMetadata } from '../build/artifacts.ts';
 import { type JournalEntry, lastOutcomes } from '../build/journal.ts';
 import type { Metadata } from '../build/metadata.ts';
 import type { SourceRef } from '../catalog/types.ts';
@@ -42,14 +42,10 @@ interface Surroundings {
   thorough: boolean;
 }
 
-/** The result that was made from just these inputs, if it is there. */
-async function resultOf(cell: Cell, hash: string, { output, thorough }: Surroundings): Promise<Metadata | undefined> {
-  if (thorough) return finished(output, cell, hash);
-  const folder = cellFolder(output, cell);
-  const metadata = await readMetadata(folder);
-  if (metadata?.inputHash !== hash) return undefined;
-  const image = await ifThere(stat(join(folder, metadata.image.file)));
-  return image?.size === metadata.image.size ? metadata : undefined;
+/** Whether a result's image is there: the very one, or in a hurry one of its size. */
+async function hasImage(folder: string, { image }: Metadata, thorough: boolean): Promise<boolean> {
+  if (thorough) return isWhole(folder, image);
+  return (await ifThere(stat(join(folder, image.file))))?.size === image.size;
 }
 
 /** What is known of a cell without building it, or opening a connection. */
@@ -66,9 +62,10 @@ async function statusOf(cell: Cell, context: Surroundings): Promise<Status> {
     if (Object.keys(ref.pins).length === 0 && !stored && !context.trusts(ref)) orphans.push(ref.name);
   }
   const hash = manifest === undefined ? undefined : inputHash(cell.recipe, context.digest, unpinned);
-  const built = hash === undefined ? undefined : await resultOf(cell, hash, context);
-  const earlier = built || !manifest ? undefined : await readMetadata(cellFolder(context.output, cell));
-  const changes = earlier && manifest ? changedInputs(earlier, cell.recipe, manifest, unpinned) : [];
+  const folder = cellFolder(context.output, cell);
+  const earlier = manifest && (await readMetadata(folder));
+  const built = earlier?.inputHash === hash && earlier && (await hasImage(folder, earlier, context.thorough)) ? earlier : undefined;
+  const changes = earlier && manifest && !built ? changedInputs(earlier, cell.recipe, manifest, unpinned) : [];
   const missing = [...inStore].filter(([, there]) => !there).map(([name]) => name);
   const why = built
     ? 'built'

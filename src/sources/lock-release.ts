@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import type { Release, SourceRef } from '../catalog/types.ts';
 import { SourceError } from '../errors.ts';
 import { besides } from '../util/files.ts';
-import { checkArchive } from './archive-check.ts';
 import { copyLimited, type FetchContext, originsOf } from './fetch.ts';
 import type { LockedTarball } from './lock.ts';
 import { download } from './origins/download.ts';
@@ -22,8 +21,7 @@ export interface LockContext extends FetchContext {
  * Get a release's tarball and its signature, check both, and take the tarball into the store.
  * @returns what to lock
  * @throws SourceError SIGNATURE_INVALID; SOURCE_MISMATCH where a published checksum speaks against the tarball, or it is
- *   of another release;
- *   SOURCE_UNAVAILABLE, SOURCE_OFFLINE, DOWNLOAD_FAILED where it cannot be had; what the store says of the archive
+ *   of another release; SOURCE_UNAVAILABLE, SOURCE_OFFLINE, DOWNLOAD_FAILED where it cannot be had; what the store says of the archive
  */
 export async function lockRelease(ref: SourceRef, release: Release, url: string, context: LockContext): Promise<LockedTarball> {
   const given = await originsOf({ ...ref, origins: [{ type: 'tarball', url }] }, context);
@@ -56,16 +54,14 @@ async function lockFrom(origin: GivenOrigin, ref: SourceRef, release: Release, c
     const facts = await checkSignature(data, await readFile(signature), context.key, { fingerprint: context.fingerprint, name: where });
     demandPublished(data, ref, release);
     // The signature says nothing of the file's name: another release's tarball is signed as well.
-    const { top } = await checkArchive(tarball, where);
-    if (top !== ref.top) {
-      throw new SourceError('SOURCE_MISMATCH', `${where} is signed, but it is of another release`, {
-        expected: `a folder ${ref.top} at its top`,
-        got: top,
-        hint: 'do not use this mirror',
-      });
-    }
+    const { top } = ref;
     const pins = { sha256: digest('sha256', data), sha512: digest('sha512', data) };
-    await context.store.add(tarball, { ref: { ...ref, pins: { ...ref.pins, ...pins } }, origin: publicOrigin(origin), trusted: false });
+    await context.store.add(tarball, {
+      ref: { ...ref, pins: { ...ref.pins, ...pins } },
+      origin: publicOrigin(origin),
+      top,
+      trusted: false,
+    });
     return { ...pins, size: data.length, signature: facts };
   } finally {
     await rm(tarball, { force: true });

@@ -36,6 +36,8 @@ export interface StoredSource {
 export interface NewSource {
   ref: Pick<SourceRef, 'name' | 'version' | 'file' | 'pins'>;
   origin: string;
+  /** The folder that must be at its top, where only that tells which release it is. */
+  top?: string;
   /** The raw commit object, where the tarball was made from git. */
   commitObject?: Uint8Array | undefined;
   trusted: boolean;
@@ -154,6 +156,13 @@ export class Store {
       const proof = provedBy(ref.pins, { ...hashes, commit });
       if (proof === undefined && !source.trusted) throw mismatch(ref.name, ref.pins, { ...hashes, commit }, source.origin);
       const facts = await checkArchive(file, `${ref.file} from ${source.origin}`);
+      if (source.top !== undefined && facts.top !== source.top) {
+        throw new SourceError('SOURCE_MISMATCH', `${ref.file} from ${source.origin} is of another release`, {
+          expected: `a folder ${source.top} at its top`,
+          got: facts.top,
+          hint: 'use another origin',
+        });
+      }
       if (source.commitObject !== undefined && treeOfCommit(source.commitObject) !== facts.tree) {
         throw new SourceError('SOURCE_MISMATCH', `${ref.name} from ${source.origin} does not hold the tree of its commit`, {
           expected: `tree ${treeOfCommit(source.commitObject)}`,

@@ -1,18 +1,11 @@
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { Engine } from '../../src/engine/engine.ts';
+import { expect, test } from 'vitest';
 import type { Cell } from '../../src/plan/plan.ts';
-import { leftovers, makeBench, testEngine } from '../support/run-stand-in.ts';
-import { makeStandIn, type StandIn } from '../support/stand-in.ts';
+import { leftovers, makeBench } from '../support/run-stand-in.ts';
+import { standInOnEngine } from '../support/stand-in-on-engine.ts';
 
-let engine: Engine;
-let standIn: StandIn;
-beforeAll(async () => {
-  engine = await testEngine();
-  standIn = makeStandIn();
-});
-afterAll(() => standIn.remove());
+const { engine, standIn } = await standInOnEngine();
 
 /** Mount a small file system in memory; false where that is not allowed. */
 function mountSmall(folder: string, size: string): boolean {

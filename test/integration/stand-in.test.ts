@@ -1,23 +1,15 @@
 import { execFileSync } from 'node:child_process';
 import { appendFileSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Metadata } from '../../src/build/metadata.ts';
-import type { Engine } from '../../src/engine/engine.ts';
 import { ForgeError } from '../../src/errors.ts';
 import type { Cell } from '../../src/plan/plan.ts';
-import { type Bench, leftovers, makeBench, testEngine } from '../support/run-stand-in.ts';
-import { makeStandIn, type StandIn } from '../support/stand-in.ts';
+import { type Bench, leftovers, makeBench } from '../support/run-stand-in.ts';
+import { standInOnEngine } from '../support/stand-in-on-engine.ts';
 
-let engine: Engine;
-let standIn: StandIn;
+const { engine, standIn } = await standInOnEngine();
 let bench: Bench;
-
-beforeAll(async () => {
-  engine = await testEngine();
-  standIn = makeStandIn();
-});
-afterAll(() => standIn.remove());
 beforeEach(() => {
   bench = makeBench(engine, standIn.folder);
 });

@@ -1,22 +1,14 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Metadata } from '../../src/build/metadata.ts';
-import type { Engine } from '../../src/engine/engine.ts';
 import type { Cell } from '../../src/plan/plan.ts';
 import type { Edit } from '../../src/recipes/types.ts';
-import { type Bench, leftovers, makeBench, testEngine } from '../support/run-stand-in.ts';
-import { makeStandIn, type StandIn } from '../support/stand-in.ts';
+import { type Bench, leftovers, makeBench } from '../support/run-stand-in.ts';
+import { standInOnEngine } from '../support/stand-in-on-engine.ts';
 
-let engine: Engine;
-let standIn: StandIn;
+const { engine, standIn } = await standInOnEngine();
 let bench: Bench;
-
-beforeAll(async () => {
-  engine = await testEngine();
-  standIn = makeStandIn();
-});
-afterAll(() => standIn.remove());
 beforeEach(() => {
   bench = makeBench(engine, standIn.folder);
 });
