@@ -17,7 +17,7 @@ export interface CellStatus {
   toolchainFrom?: string;
   /** Sources that nothing proved. */
   unproved: string[];
-  /** Commit of the Mini-OS that was taken, where that of the release is not known. */
+  /** The Mini-OS that was taken, where that of the release is not known: a commit of upstream's, or words for what was changed in it. */
   miniOs?: string;
   /**
    * How this very image booted; absent where it was not tried. `cases`: those in which a guest came up; `refused`: what
@@ -29,11 +29,15 @@ export interface CellStatus {
 /** By cell id, in the order of the matrix. */
 export type Status = Record<string, CellStatus>;
 
-/** A cell's record, from the metadata of its image. */
-export function statusOf({ build, inputHash, image, sources, boot }: Metadata): CellStatus {
+/**
+ * A cell's record, from the metadata of its image.
+ * @param words what the unproved Mini-OS was, where its commit is nobody's but the operator's own
+ */
+export function statusOf({ build, inputHash, image, sources, boot }: Metadata, words?: string): CellStatus {
   const from = build.toolchain?.from;
   const unproved = sources.filter(({ proof }) => proof === null);
-  const miniOs = unproved.find(({ name }) => name === 'mini-os')?.commit;
+  const taken = unproved.find(({ name }) => name === 'mini-os');
+  const miniOs = taken && (words ?? taken.commit);
   const named = (holds: (one: NonNullable<Metadata['boot']>['cases'][number]) => boolean) =>
     (boot?.cases ?? []).filter(holds).map(({ name }) => name);
   const came = named((one) => one.ok && one.guestSeconds !== undefined);
@@ -83,7 +87,9 @@ function row({ id, version, arch }: Cell, status: CellStatus | undefined, wantin
   if (!status) return [name, arch, wanting ? 'no' : 'not yet', '', '', '', '', ''];
   const { boot, unproved, miniOs = '' } = status;
   const booted = boot === undefined ? 'not tried' : boot.ok ? boot.cases.join(', ') : `**fails**: ${boot.failed.join(', ')}`;
-  const taken = unproved.map((source) => (source === 'mini-os' ? `mini-os ${miniOs.slice(0, 12)}` : source));
+  const taken = unproved.map((source) =>
+    source === 'mini-os' ? `mini-os ${miniOs.replace(/^([0-9a-f]{12})[0-9a-f]+$/, '$1')}` : source,
+  );
   const time = status.toolchainFrom === id ? `${status.seconds} *` : `${status.seconds}`;
   return [name, arch, status.built, booted, `\`${status.sha256}\``, String(status.size), time, taken.join(', ')];
 }

@@ -13,10 +13,15 @@ import { addStatus, type Status, statusOf, statusPage, statusText } from './stat
  * Add the results of runs to docs/status.json, and write docs/status.md from it. Ends with 1 where a cell gave another
  * image than before from the same inputs. Each image is read: it must be the one of its metadata.
  *
- *   node scripts/status.ts [--docs DIR] [artifacts folder]…
+ *   node scripts/status.ts [--docs DIR] [--mini-os WORDS] [artifacts folder]…
+ *
+ * --mini-os says what the Mini-OS of these folders was where its commit is known nowhere else.
  */
 
-const { values, positionals } = parseArgs({ options: { docs: { type: 'string' } }, allowPositionals: true });
+const { values, positionals } = parseArgs({
+  options: { docs: { type: 'string' }, 'mini-os': { type: 'string' } },
+  allowPositionals: true,
+});
 const docs = values.docs ?? join(productRoot, 'docs');
 const data = planData();
 const cells = planMatrix({ loaders: { 'pv-grub': { versions: ['*'] }, pvgrub2: { versions: ['*'] } }, include: [], exclude: [] }, data);
@@ -30,7 +35,7 @@ for (const folder of positionals) {
     const metadata = await readMetadata(place);
     if (!metadata) continue;
     await demandWhole(place, metadata);
-    shown[cell.id] = statusOf(metadata);
+    shown[cell.id] = statusOf(metadata, values['mini-os']);
   }
   const { status: next, differing } = addStatus(status, shown, cells);
   for (const { id, was, is } of differing) {

@@ -132,20 +132,22 @@ const NOT_OF_NEWLIB = [
 ];
 
 /** Of Xen: the hypervisor's own code, and tools that no stub domain has anything of. */
-const NOT_OF_XEN = [
-  'docs',
-  ...['blktap', 'blktap2', 'debugger', 'hotplug', 'libfsimage', 'libxl', 'ocaml', 'pygrub', 'python', 'tests', 'xentrace'].map(
-    (name) => `tools/${name}`,
-  ),
-  'unmodified_drivers',
-  'xen/arch/*.[cS]',
-  'xen/drivers',
+const NOT_OF_XEN: readonly For<string>[] = [
+  { value: 'docs' },
+  ...['blktap', 'blktap2', 'debugger', 'hotplug', 'libfsimage', 'libxl', 'ocaml', 'pygrub', 'python', 'tests', 'xentrace'].map((name) => ({
+    value: `tools/${name}`,
+  })),
+  { value: 'unmodified_drivers' },
+  { to: '4.21.2', value: 'xen/arch/*.[cS]' },
+  // From 4.22 on tools/libs/guest compiles xen/arch/x86/lib/cpu-policy.
+  ...['xen/arch/[!x]*.[cS]', 'xen/arch/x86/[!l]*.[cS]'].map((value) => ({ from: '4.22.0', value })),
+  { value: 'xen/drivers' },
 ];
 
 /** Where the sources go: Xen as the tree, Mini-OS inside it, the packages as tarballs under the Makefile's names. */
-function placements(sources: readonly SourceRef[]): Placement[] {
+function placements(sources: readonly SourceRef[], version: string, arch: Arch): Placement[] {
   return sources.map(({ name, file }) => {
-    if (name === 'xen') return { source: name, unpack: '.', without: NOT_OF_XEN };
+    if (name === 'xen') return { source: name, unpack: '.', without: fitting(NOT_OF_XEN, version, arch) };
     if (name === 'mini-os') return { source: name, unpack: 'extras/mini-os' };
     return { source: name, as: `stubdom/${file}`, ...(name === 'newlib' ? { without: NOT_OF_NEWLIB } : {}) };
   });
@@ -170,7 +172,7 @@ export function pvGrubRecipe(version: string, arch: string, data: Pick<PlanData,
   const steps = fitting(STEPS, version, arch).map((step) => ({ ...step, run: fill(step.run) }));
   return {
     sources,
-    placements: placements(sources),
+    placements: placements(sources, version, arch),
     edits: selectEdits(data.edits['pv-grub'], version, arch),
     // configure wants a downloader to be there; nothing may call it.
     env: { LC_ALL: 'C', TZ: 'UTC', XEN_TARGET_ARCH: arch, WGET: '/bin/false' },

@@ -46,6 +46,14 @@ describe("a cell's record", () => {
     });
   });
 
+  test('says in words what a Mini-OS of nobody else was, and only where it was unproved', () => {
+    const words = '0123456 and two lines by hand';
+    const record = statusOf(metadata(), words);
+    expect(record.miniOs).toBe(words);
+    expect(statusPage([cell], { [cell.id]: record }, new Map())).toContain(`| mini-os ${words}, grub |`);
+    expect(statusOf(metadata({ sources: [{ name: 'mini-os', proof: 'commit', commit: 'c0' }] }), words).miniOs).toBeUndefined();
+  });
+
   test('names the cell that had made its toolchain, and how it booted', () => {
     const shared = metadata({ boot, build: { ...metadata().build, toolchain: { id: 't', from: 'another' } } });
     expect(statusOf(shared)).toMatchObject({
