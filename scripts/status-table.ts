@@ -87,9 +87,7 @@ function row({ id, version, arch }: Cell, status: CellStatus | undefined, wantin
   if (!status) return [name, arch, wanting ? 'no' : 'not yet', '', '', '', '', ''];
   const { boot, unproved, miniOs = '' } = status;
   const booted = boot === undefined ? 'not tried' : boot.ok ? boot.cases.join(', ') : `**fails**: ${boot.failed.join(', ')}`;
-  const taken = unproved.map((source) =>
-    source === 'mini-os' ? `mini-os ${miniOs.replace(/^([0-9a-f]{12})[0-9a-f]+$/, '$1')}` : source,
-  );
+  const taken = unproved.map((source) => (source === 'mini-os' ? `mini-os ${miniOs.replace(/^([0-9a-f]{12})[0-9a-f]+$/, '$1')}` : source));
   const time = status.toolchainFrom === id ? `${status.seconds} *` : `${status.seconds}`;
   return [name, arch, status.built, booted, `\`${status.sha256}\``, String(status.size), time, taken.join(', ')];
 }
