@@ -2,7 +2,7 @@ import type { Metadata } from '../src/build/metadata.ts';
 import { seriesOf } from '../src/catalog/version.ts';
 import type { Cell } from '../src/plan/plan.ts';
 
-/** What was seen to build and boot, as data (docs/status.json) and as a page (docs/status.md). Pure. */
+/** What was seen to build, boot and come about again, as data (docs/status.json) and as a page (docs/status.md). Pure. */
 
 /** What is on record of a cell. */
 export interface CellStatus {
@@ -24,6 +24,8 @@ export interface CellStatus {
    * this loader is known not to read, and did not; `failed`: the others.
    */
   boot?: { ok: boolean; hypervisor: string; cases: string[]; refused: string[]; failed: string[] };
+  /** Whether this very image came about again under these variations; absent where it was not tried. */
+  reproduced?: { ok: boolean; variations: string[]; blame?: string[] };
 }
 
 /** By cell id, in the order of the matrix. */
@@ -33,7 +35,7 @@ export type Status = Record<string, CellStatus>;
  * A cell's record, from the metadata of its image.
  * @param words what the unproved Mini-OS was, where its commit is nobody's but the operator's own
  */
-export function statusOf({ build, inputHash, image, sources, boot }: Metadata, words?: string): CellStatus {
+export function statusOf({ build, inputHash, image, sources, boot, reproduced }: Metadata, words?: string): CellStatus {
   const from = build.toolchain?.from;
   const unproved = sources.filter(({ proof }) => proof === null);
   const taken = unproved.find(({ name }) => name === 'mini-os');
@@ -52,12 +54,17 @@ export function statusOf({ build, inputHash, image, sources, boot }: Metadata, w
     unproved: unproved.map(({ name }) => name),
     ...(miniOs ? { miniOs } : {}),
     ...(boot ? { boot: { ok: boot.ok, hypervisor: boot.hypervisor, cases: came, refused, failed: named((one) => !one.ok) } } : {}),
+    ...(reproduced ? { reproduced: reproductionOf(reproduced) } : {}),
   };
 }
 
+function reproductionOf({ ok, variations, blame }: NonNullable<Metadata['reproduced']>): NonNullable<CellStatus['reproduced']> {
+  return { ok, variations, ...(blame ? { blame } : {}) };
+}
+
 /**
- * Add what a run has shown. A later record of a cell replaces an earlier one, but for a boot of the same image that the
- * later run did not try.
+ * Add what a run has shown. A later record of a cell replaces an earlier one, but for a boot and a reproduction of the same
+ * image that the later run did not try.
  * @returns the new status in the order of `cells`, and cells that gave another image from the same inputs: a fault, and
  *   their earlier record stays
  */
@@ -75,8 +82,10 @@ export function addStatus(
       differing.push({ id, was: was.sha256, is: is.sha256 });
       is = undefined;
     }
-    const boot = is?.boot ?? (is && was?.sha256 === is.sha256 ? was.boot : undefined);
-    const now = is ? { ...is, ...(boot ? { boot } : {}) } : was;
+    const same = is && was?.sha256 === is.sha256 ? was : undefined;
+    const boot = is?.boot ?? same?.boot;
+    const reproduced = is?.reproduced ?? same?.reproduced;
+    const now = is ? { ...is, ...(boot ? { boot } : {}), ...(reproduced ? { reproduced } : {}) } : was;
     if (now) status[id] = now;
   }
   return { status, differing };
@@ -84,12 +93,14 @@ export function addStatus(
 
 function row({ id, version, arch }: Cell, status: CellStatus | undefined, wanting: boolean): string[] {
   const name = wanting ? `${version} †` : version;
-  if (!status) return [name, arch, wanting ? 'no' : 'not yet', '', '', '', '', ''];
-  const { boot, unproved, miniOs = '' } = status;
+  if (!status) return [name, arch, wanting ? 'no' : 'not yet', '', '', '', '', '', ''];
+  const { boot, reproduced, unproved, miniOs = '' } = status;
   const booted = boot === undefined ? 'not tried' : boot.ok ? boot.cases.join(', ') : `**fails**: ${boot.failed.join(', ')}`;
+  const again =
+    reproduced === undefined ? 'not tried' : reproduced.ok ? 'yes' : `**no**: ${reproduced.blame?.join(', ') || 'nothing varied, too'}`;
   const taken = unproved.map((source) => (source === 'mini-os' ? `mini-os ${miniOs.replace(/^([0-9a-f]{12})[0-9a-f]+$/, '$1')}` : source));
   const time = status.toolchainFrom === id ? `${status.seconds} *` : `${status.seconds}`;
-  return [name, arch, status.built, booted, `\`${status.sha256}\``, String(status.size), time, taken.join(', ')];
+  return [name, arch, status.built, booted, again, `\`${status.sha256}\``, String(status.size), time, taken.join(', ')];
 }
 
 /** The data as a file: a cell a line, so that a change shows as the cells that it concerns. */
@@ -105,13 +116,16 @@ export function statusText(status: Status): string {
 export function statusPage(cells: readonly Cell[], status: Status, wanting: ReadonlyMap<string, string>): string {
   const known = cells.flatMap(({ id }) => status[id] ?? []);
   const booted = known.filter(({ boot }) => boot?.ok).length;
+  const same = known.filter(({ reproduced }) => reproduced?.ok);
+  const variations = [...new Set(same.flatMap(({ reproduced }) => reproduced?.variations ?? []))];
   const xens = [...new Set(known.flatMap(({ boot }) => boot?.hypervisor ?? []))];
   const lines = [
-    '# What was seen to build and boot',
+    '# What was seen to build, to boot, and to come about again',
     '',
     'Written by `node scripts/status.ts <artifacts>…` from the metadata of real runs; the data is in `status.json`.',
     '',
     `Of ${cells.length} cells ${known.length} were built, and ${booted} of these images booted${xens.length > 0 ? ` (${xens.join('; ')})` : ''}.`,
+    `${same.length} ${same.length === 1 ? 'was' : 'were'} built again, bit for bit${variations.length > 0 ? `, with these varied at once: ${variations.join(', ')} ([reproduce.md](reproduce.md))` : ''}.`,
     'Seconds are from start to end of a cell, its boots included and others beside it; those marked * include a toolchain',
     'of its own. "Unproved" are sources that no pin proved in that run. Boot cases are those of [boot.md](boot.md).',
     '',
@@ -120,8 +134,8 @@ export function statusPage(cells: readonly Cell[], status: Status, wanting: Read
     lines.push(
       `## ${name}`,
       '',
-      '| version | width | built | booted | SHA-256 | bytes | seconds | unproved |',
-      '|---|---|---|---|---|---|---|---|',
+      '| version | width | built | booted | reproduced | SHA-256 | bytes | seconds | unproved |',
+      '|---|---|---|---|---|---|---|---|---|',
     );
     for (const cell of group) lines.push(`| ${row(cell, status[cell.id], wanting.has(cell.id)).join(' | ')} |`);
     lines.push('');

@@ -135,6 +135,17 @@ export class OutputError extends ForgeError {
   }
 }
 
+/** Codes of {@link ReproduceError}: an image did not come about again. */
+export type ReproduceCode = 'NOT_REPRODUCIBLE' | 'ENVIRONMENT_DIFFERS' | 'PROVENANCE_INVALID';
+/** A build gave another image than before, or cannot be done again as it was: exit code 7. */
+export class ReproduceError extends ForgeError {
+  readonly exit = EXIT.notReproducible;
+  declare readonly code: ReproduceCode;
+  constructor(code: ReproduceCode, message: string, detail?: ErrorDetail) {
+    super(code, message, detail);
+  }
+}
+
 /** The user stopped the run. */
 export class InterruptedError extends ForgeError {
   readonly exit = EXIT.interrupted;

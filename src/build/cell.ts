@@ -5,7 +5,7 @@ import type { Container } from 'dockerode';
 import { formatDuration } from '../config/units.ts';
 import { getFiles, type PutFile, putFiles } from '../engine/archive.ts';
 import type { BuildImage } from '../engine/build-image.ts';
-import { type ContainerSpec, type Ended, runContainer } from '../engine/container.ts';
+import { CELL, type ContainerSpec, type Ended, runContainer } from '../engine/container.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Held, Shelf } from '../engine/shelf.ts';
 import { Workspace } from '../engine/workspace.ts';
@@ -14,8 +14,19 @@ import type { Cell } from '../plan/plan.ts';
 import type { Step } from '../recipes/types.ts';
 import type { StoredSource } from '../sources/store.ts';
 import { BuildLog } from './log.ts';
-import { buildEnvironment, buildScript, INTO_MEMORY, partsOf, probeSteps, scriptCommand, TOOLCHAIN, TREE } from './scripts.ts';
+import {
+  buildEnvironment,
+  buildScript,
+  INTO_MEMORY,
+  INTO_MEMORY_REVERSED,
+  partsOf,
+  probeSteps,
+  scriptCommand,
+  TOOLCHAIN,
+  TREE,
+} from './scripts.ts';
 import { type Continuation, shareToolchain, type ToolchainOutcome } from './shared-toolchain.ts';
+import { placed, placedFiles, type Surroundings, USUAL } from './surroundings.ts';
 import type { ToolchainCache } from './toolchain-cache.ts';
 import { editedTree, treeInputs } from './tree.ts';
 
@@ -32,6 +43,8 @@ export interface CellContext {
   inMemory: boolean;
   /** Where toolchains are shared; undefined: every step is run. */
   toolchains?: ToolchainCache | undefined;
+  /** {@link USUAL} if not said. */
+  surroundings?: Surroundings | undefined;
   signal?: AbortSignal | undefined;
   onPhase: (phase: string) => void;
   warn: (text: string) => void;
@@ -52,7 +65,14 @@ export async function buildCell(
   staging: string,
   context: CellContext,
 ): Promise<{ toolchain: ToolchainOutcome | undefined }> {
-  const { engine, labels } = context;
+  const { engine, labels, surroundings: around = USUAL } = context;
+  const { place, user, umask } = around;
+  const here = (text: string) => placed(text, place);
+  const put = (container: Container, files: readonly PutFile[]) => putFiles(container, place, placedFiles(files, place), user);
+  const script = (name: string, steps: readonly Step[]): PutFile => ({
+    name: `in/${name}`,
+    content: Buffer.from(buildScript(steps, umask)),
+  });
   const deadline = Date.now() + context.limits.timeMs;
   const log = new BuildLog(join(staging, 'build.log'), context.onPhase);
   let workspace: Workspace | undefined;
@@ -67,27 +87,32 @@ export async function buildCell(
   };
   try {
     context.signal?.throwIfAborted();
-    const place = await Workspace.create(engine, labels);
-    workspace = place;
+    const ours = await Workspace.create(engine, labels);
+    workspace = ours;
+    const environment = Object.entries({ ...buildEnvironment(cell.recipe, context.jobs), ...around.env });
     const start = (command: string[], more: Pick<ContainerSpec, 'inMemory' | 'reads'> = {}): Promise<Container> =>
-      place.container({
+      ours.container({
         ...more,
         image: context.image.id,
-        command,
-        env: buildEnvironment(cell.recipe, context.jobs),
+        command: command.map(here),
+        env: Object.fromEntries(environment.map(([name, value]) => [name, here(value)])),
+        host: around.host,
+        place,
+        ...(user === undefined ? {} : { user: `${user}:${user}` }),
         labels,
         limits: context.limits,
       });
     context.onPhase('unpack');
-    const inputs = treeInputs(cell.recipe, sources);
+    const inputs = treeInputs(cell.recipe, sources, umask);
     held = await context.shelf.hold(inputs.shelf);
     const unpack = await start(scriptCommand('unpack.sh'), { reads: held.reads });
-    await putFiles(unpack, '/cell', inputs.files);
+    await put(unpack, inputs.files);
     context.signal?.throwIfAborted();
     await finish(unpack, 'unpacking');
     if (cell.recipe.edits.length > 0) {
       context.onPhase('edit');
-      await putFiles(unpack, TREE, await editedTree(unpack, cell.recipe));
+      const tree = here(TREE);
+      await putFiles(unpack, tree, await editedTree(unpack, cell.recipe, tree), user);
       for (const { id, what } of cell.recipe.edits) await log.say(`edit ${id}: ${what}`);
     }
     context.signal?.throwIfAborted();
@@ -96,7 +121,7 @@ export async function buildCell(
     let shared: Continuation | undefined;
     if (context.toolchains && cell.recipe.toolchain) {
       const { toolchain } = cell.recipe;
-      await putFiles(unpack, '/cell', [script('probe.sh', [...partsOf(steps).before, ...probeSteps(toolchain)]), ...programs()]);
+      await put(unpack, [script('probe.sh', [...partsOf(steps).before, ...probeSteps(toolchain)]), ...programs()]);
       last = await start(scriptCommand('probe.sh'));
       await finish(last, 'the build');
       shared = await shareToolchain(cell, toolchain, last, {
@@ -108,24 +133,19 @@ export async function buildCell(
       });
       steps = shared.steps;
     }
-    if (context.inMemory) steps = [INTO_MEMORY, ...steps];
-    await putFiles(last, '/cell', [script('build.sh', steps), ...(shared?.files ?? [])]);
+    if (context.inMemory) steps = [around.reversed ? INTO_MEMORY_REVERSED : INTO_MEMORY, ...steps];
+    await put(last, [script('build.sh', steps), ...(shared?.files ?? [])]);
     context.signal?.throwIfAborted();
     const build = await start(scriptCommand('build.sh'), context.inMemory ? { inMemory: ['src', 'tmp'] } : {});
     await finish(build, 'the build');
     context.onPhase('collect');
-    await collect(build, cell, staging);
+    await collect(build, here(`${CELL}/out`), cell, staging);
     return { toolchain: await shared?.finish(build) };
   } finally {
     await log.close().catch((error: Error) => context.warn(`${cell.id}: its log could not be written: ${error.message}`));
     await workspace?.remove((text) => context.warn(`${cell.id}: ${text}`));
     await held?.release();
   }
-}
-
-/** Steps as a script to put below /cell. */
-function script(name: string, steps: readonly Step[]): PutFile {
-  return { name: `in/${name}`, content: Buffer.from(buildScript(steps)) };
 }
 
 /** The programs that sharing a toolchain needs. */
@@ -168,11 +188,11 @@ function demandSuccess(ended: Ended, what: string, cell: Cell, log: BuildLog, { 
   fail('BUILD_FAILED', `${what} ended with exit code ${ended.exitCode}`, '--debug keeps the whole log in <out>/failed');
 }
 
-/** Take the outputs out of the volume into the staging folder. */
-async function collect(container: Container, cell: Cell, staging: string): Promise<void> {
+/** Take the outputs out of the volume, where they are in a folder, into the staging folder. */
+async function collect(container: Container, folder: string, cell: Cell, staging: string): Promise<void> {
   for (const { file, role } of cell.recipe.outputs) {
     let there = false;
-    await getFiles(container, `/cell/out/${file}`, async (entry, content) => {
+    await getFiles(container, `${folder}/${file}`, async (entry, content) => {
       // A folder or a link under that name is no output.
       if (entry.type !== 'file' || entry.name !== file) return;
       await pipeline(content, createWriteStream(join(staging, file)));

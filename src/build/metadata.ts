@@ -5,6 +5,7 @@ import type { Inspection } from '../inspect/inspect.ts';
 import { type InputDigests, inputDigests, type Unpinned } from '../plan/input-hash.ts';
 import type { Cell } from '../plan/plan.ts';
 import { editDigest } from '../recipes/edits.ts';
+import type { ReproduceMetadata } from '../reproduce/report.ts';
 import { identityOf, type StoredSource } from '../sources/store.ts';
 
 /** What `metadata.json` beside an image says; docs/metadata.md explains each member. */
@@ -34,6 +35,8 @@ export interface Metadata {
   build: { engine: string; cores: number; started: string; seconds: number; toolchain?: { id: string; from: string } };
   /** How it booted in a real Xen; absent for an image that was never booted. */
   boot?: BootMetadata;
+  /** Whether it came about again, bit for bit; absent for an image that was never built again. */
+  reproduced?: ReproduceMetadata;
 }
 
 /** Those of a cell's sources that nothing proves: SHA-256 by name, as the input hash wants them. */

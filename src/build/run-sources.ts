@@ -1,4 +1,5 @@
 import type { SourceRef } from '../catalog/types.ts';
+import type { Settings } from '../config/settings.ts';
 import type { BuildImage } from '../engine/build-image.ts';
 import { errorData, errorText, SourceError } from '../errors.ts';
 import { inputHash } from '../plan/input-hash.ts';
@@ -10,17 +11,23 @@ import { isTrusted } from '../sources/pins.ts';
 import { Store, type StoredSource } from '../sources/store.ts';
 import { finished } from './artifacts.ts';
 import type { Metadata } from './metadata.ts';
-import type { RunContext } from './run.ts';
+
+/** What it needs of its run. */
+export interface SourcesContext {
+  settings: Settings;
+  cwd: string;
+  signal: AbortSignal;
+}
 
 /** The sources of a run: each is made sure of once, whichever cells want it. */
 export class RunSources {
   private readonly store: Store;
-  private readonly context: RunContext;
+  private readonly context: SourcesContext;
   private readonly fetch: FetchContext;
   private readonly emit: Listener;
   private readonly wanted = new Map<string, Promise<StoredSource>>();
 
-  constructor(context: RunContext, emit: Listener) {
+  constructor(context: SourcesContext, emit: Listener) {
     this.context = context;
     this.emit = emit;
     this.store = new Store(context.settings.store);

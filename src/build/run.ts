@@ -28,7 +28,7 @@ import { RunSources } from './run-sources.ts';
 import { ToolchainCache } from './toolchain-cache.ts';
 
 /** Memory that the engine's machine must have for each cell side by side, in bytes, for cells to be built in memory. */
-const ROOM_FOR_MEMORY = 2 * 2 ** 30;
+export const ROOM_FOR_MEMORY = 2 * 2 ** 30;
 
 /** What a run needs of its surroundings. */
 export interface RunContext {

@@ -6,6 +6,9 @@ import type { Format } from '../sources/archive-check.ts';
 /** Begins a line that names a phase; no compiler prints this character. */
 export const PHASE_MARK = '\x1e';
 
+/** The mask of file modes that scripts set, if no other is asked for. */
+const UMASK = '022';
+
 /** Text as one word of the shell. */
 export function quote(text: string): string {
   return /^[A-Za-z0-9_@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
@@ -46,8 +49,8 @@ function place({ file, format, top }: Tarball, { source, as = '', without }: Pla
  * The script that lays out a cell's tree below /cell/src: sources unpacked, in the order given, and then side by side
  * put in place as the tarballs that a Makefile looks for (compressed anew where the stored form is another).
  */
-export function unpackScript(placements: readonly Placement[], tarballs: ReadonlyMap<string, Tarball>): string {
-  const lines = ['set -eu', 'umask 022', 'mkdir -p /cell/src /cell/out /cell/tmp', 'cd /cell/src'];
+export function unpackScript(placements: readonly Placement[], tarballs: ReadonlyMap<string, Tarball>, umask = UMASK): string {
+  const lines = ['set -eu', `umask ${umask}`, 'mkdir -p /cell/src /cell/out /cell/tmp', 'cd /cell/src'];
   const aside: string[] = [];
   for (const placement of placements) {
     const { source, unpack, as, without = [] } = placement;
@@ -70,9 +73,9 @@ export function unpackScript(placements: readonly Placement[], tarballs: Readonl
 }
 
 /** The script that runs a recipe's steps, each in a shell of its own in the tree, and says which phase begins. */
-export function buildScript(steps: readonly Step[]): string {
+export function buildScript(steps: readonly Step[], umask = UMASK): string {
   const parts = steps.map(({ phase, run }) => `printf '\\036%s\\n' ${quote(phase)}\n(\ncd /cell/src\n${run}\n)`);
-  return `set -eu\numask 022\n${parts.join('\n')}\n`;
+  return `set -eu\numask ${umask}\n${parts.join('\n')}\n`;
 }
 
 /** The folder of a cell's tree. */
@@ -113,6 +116,12 @@ export const TOOLCHAIN = {
 
 /** A step that takes the tree over into memory: see ContainerSpec.inMemory. */
 export const INTO_MEMORY: Step = { phase: 'unpack', run: 'find /disk/src -mindepth 1 -maxdepth 1 -exec cp -a -t . {} +' };
+
+/** The same with all files in another order: a folder in memory lists them by their age, where a disk has an order of its own. */
+export const INTO_MEMORY_REVERSED: Step = {
+  phase: 'unpack',
+  run: '(cd /disk/src && find . -mindepth 1 -print0 | LC_ALL=C sort -rz | tar --null --no-recursion -T - -cf -) | tar -xpf - --no-same-owner',
+};
 
 /**
  * Steps that find out what a toolchain would be made from, the same with any number of jobs. None of them fails: then

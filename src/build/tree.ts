@@ -5,7 +5,7 @@ import { SourceError } from '../errors.ts';
 import { applyEdits, editedFiles } from '../recipes/edits.ts';
 import type { Recipe } from '../recipes/types.ts';
 import type { StoredSource } from '../sources/store.ts';
-import { type Tarball, unpackScript } from './scripts.ts';
+import { type Tarball, TREE, unpackScript } from './scripts.ts';
 
 /** How a cell's tree comes about: sources in, and edits applied to what they unpack to. */
 
@@ -14,7 +14,11 @@ import { type Tarball, unpackScript } from './scripts.ts';
  * unpacks them and the recipe's files.
  * @throws SourceError SOURCE_ARCHIVE_BROKEN for a tarball that a Makefile could not use
  */
-export function treeInputs(recipe: Recipe, sources: ReadonlyMap<string, StoredSource>): { shelf: ShelfFile[]; files: PutFile[] } {
+export function treeInputs(
+  recipe: Recipe,
+  sources: ReadonlyMap<string, StoredSource>,
+  umask?: string,
+): { shelf: ShelfFile[]; files: PutFile[] } {
   const tarballs = new Map<string, Tarball>();
   const shelf: ShelfFile[] = [];
   for (const [name, { record, path }] of sources) {
@@ -31,7 +35,7 @@ export function treeInputs(recipe: Recipe, sources: ReadonlyMap<string, StoredSo
   }
   const text = (name: string, content: string): PutFile => ({ name: `in/${name}`, content: Buffer.from(content) });
   const files = [
-    text('unpack.sh', unpackScript(recipe.placements, tarballs)),
+    text('unpack.sh', unpackScript(recipe.placements, tarballs, umask)),
     ...Object.entries(recipe.files).map(([name, content]) => text(name, content)),
   ];
   return { shelf, files };
@@ -39,10 +43,11 @@ export function treeInputs(recipe: Recipe, sources: ReadonlyMap<string, StoredSo
 
 /**
  * Read the files that edits name out of the unpacked tree, and apply the edits.
+ * @param tree where the container has it
  * @returns what they have changed or added, to be put below the tree
  * @throws SourceError EDIT_MISMATCH
  */
-export async function editedTree(container: Container, recipe: Recipe): Promise<PutFile[]> {
+export async function editedTree(container: Container, recipe: Recipe, tree = TREE): Promise<PutFile[]> {
   const folders = new Map(
     recipe.placements.flatMap(({ source, unpack }) =>
       unpack === undefined ? [] : [[source, unpack === '.' ? '' : `${unpack}/`] as const],
@@ -62,7 +67,7 @@ export async function editedTree(container: Container, recipe: Recipe): Promise<
     const contents = new Map<string, Buffer | undefined>();
     const modes = new Map<string, number>();
     for (const name of names) {
-      const file = await readFileFrom(container, `/cell/src/${folder}${name}`);
+      const file = await readFileFrom(container, `${tree}/${folder}${name}`);
       if (file && file.type !== 'file')
         throw new SourceError('EDIT_MISMATCH', `${source}'s ${name} is a ${file.type}, not a plain file`, {
           hint: 'name the file that it leads to in the edit',

@@ -38,7 +38,7 @@ function program(): Command {
     .showHelpAfterError("('pvgrub help <command>' tells more)")
     .addHelpText(
       'after',
-      '\nExit codes: 0 done, 1 some cells failed, 2 usage or configuration, 3 a source cannot be had or does not match,\n4 no engine, 5 an output failed inspection or did not boot, 6 verification failed, 130 interrupted.',
+      '\nExit codes: 0 done, 1 some cells failed, 2 usage or configuration, 3 a source cannot be had or does not match,\n4 no engine, 5 an output failed inspection or did not boot, 6 verification failed, 7 not reproducible, 130 interrupted.',
     );
 
   pvgrub
@@ -109,6 +109,27 @@ function program(): Command {
       '\nExamples:\n  pvgrub boot /usr/lib/xen/boot/pv-grub-x86_64.gz\n  pvgrub boot pv-grub-4.17.5-x86_64 --guest linux\n  pvgrub boot pv-grub-4.17.5-x86_64 --cases stress --repeat 50',
     )
     .action(async (images, options) => (await import('./boot.ts')).bootCommand(images, options));
+
+  pvgrub
+    .command('reproduce')
+    .description('build cells again, with everything changed that must not matter, and compare bit for bit')
+    .argument('[selector...]', 'globs over cells that are built; the default cells if none')
+    .option('--vary <names>', 'only these variations, with commas between them; !name: all but that (docs/reproduce.md)')
+    .option('--other-engine <address>', 'a second engine to build on: the variation "engine"')
+    .option('-j, --jobs <n>', 'cores for all cells together')
+    .option('--out <dir>', 'folder of the results')
+    .option('--no-setup', 'install and start nothing')
+    .option('-y, --yes', 'do not ask before set-up')
+    .option('--base <image>', 'base of the build image: auto, mmdebstrap, or an image of the engine')
+    .option('--progress <kind>', 'auto, tty, plain, json or quiet', 'auto')
+    .addOption(offlineOption())
+    .addOption(originOption())
+    .addOption(trustOption())
+    .addOption(storeOption())
+    .addOption(engineOption())
+    .addOption(configOption())
+    .addHelpText('after', "\nExamples:\n  pvgrub reproduce 'pv-grub-4.17.*'\n  pvgrub reproduce pvgrub2-2.14-x86_64 --vary clock,path")
+    .action(async (selectors, options) => (await import('./reproduce.ts')).reproduceCommand(selectors, options));
 
   pvgrub
     .command('merge')

@@ -17,10 +17,10 @@ export interface PutFile {
 /** The user and group that cells' files belong to, in the build image. */
 export const BUILD_UID = 1000;
 
-/** Write files into a tar pack: fixed owner and time. Folders of the names are written before them. */
-async function fill(tar: Pack, files: readonly PutFile[]): Promise<void> {
+/** Write files into a tar pack: one owner, fixed time. Folders of the names are written before them. */
+async function fill(tar: Pack, files: readonly PutFile[], owner: number): Promise<void> {
   // A number as mtime would become the present time when it is 0 (tar-stream).
-  const common = { uid: BUILD_UID, gid: BUILD_UID, uname: '', gname: '', mtime: new Date(0) };
+  const common = { uid: owner, gid: owner, uname: '', gname: '', mtime: new Date(0) };
   const folders = new Set<string>();
   for (const { name } of files) {
     const parts = name.split('/').slice(0, -1);
@@ -40,15 +40,18 @@ async function fill(tar: Pack, files: readonly PutFile[]): Promise<void> {
 }
 
 /** A tar stream of files; a file that cannot be read makes the stream fail, never the process. */
-export function tarOf(files: readonly PutFile[]): Pack {
+export function tarOf(files: readonly PutFile[], owner = BUILD_UID): Pack {
   const tar = pack();
-  fill(tar, files).catch((error: Error) => tar.destroy(error));
+  fill(tar, files, owner).catch((error: Error) => tar.destroy(error));
   return tar;
 }
 
-/** Put files into a container that exists; it need not run. The folder must be there. */
-export async function putFiles(container: Container, folder: string, files: readonly PutFile[]): Promise<void> {
-  const tar = tarOf(files);
+/**
+ * Put files into a container that exists; it need not run. The folder must be there.
+ * @param owner user and group id that the files get
+ */
+export async function putFiles(container: Container, folder: string, files: readonly PutFile[], owner?: number): Promise<void> {
+  const tar = tarOf(files, owner);
   let broken: Error | undefined;
   tar.on('error', (error) => {
     broken = error;

@@ -12,9 +12,13 @@ export interface ContainerSpec {
   command: string[];
   env: Record<string, string>;
   labels: Record<string, string>;
-  /** Name of the volume that is the only writable place, at /cell. */
+  /** Name of the volume that is the only writable place. */
   volume?: string;
-  /** Folders below /cell that are in memory, empty, and gone afterwards; what the volume has there can be read below /disk. */
+  /** Where the volume is; {@link CELL} if not said. */
+  place?: string;
+  /** What it believes the machine to be called. */
+  host?: string;
+  /** Folders below that place that are in memory, empty, and gone afterwards; what the volume has there can be read below /disk. */
   inMemory?: string[];
   /** A volume that it may only read, and where. */
   reads?: { volume: string; at: string };
@@ -26,17 +30,21 @@ export interface ContainerSpec {
   limits: { memory: number; pids: number };
 }
 
+/** Where a container of ours has the volume that it works in. */
+export const CELL = '/cell';
+
 /** What every container of ours is denied, and given: see design, "the build runs as the container's main process". */
 function createOptions(spec: ContainerSpec): ContainerCreateOptions {
+  const { place = CELL } = spec;
   return {
     Image: spec.image,
     Cmd: spec.command,
     Env: Object.entries(spec.env).map(([name, value]) => `${name}=${value}`),
     Labels: { ...spec.labels },
     // A fixed name: a build that asks for it gets the same answer everywhere.
-    Hostname: 'forge',
+    Hostname: spec.host ?? 'forge',
     User: spec.user ?? 'build',
-    WorkingDir: '/cell',
+    WorkingDir: place,
     AttachStdout: true,
     AttachStderr: true,
     ...(spec.input ? { AttachStdin: true, OpenStdin: true, StdinOnce: true } : {}),
@@ -60,7 +68,7 @@ function createOptions(spec: ContainerSpec): ContainerCreateOptions {
         ? {}
         : {
             Mounts: [
-              { Type: 'volume', Source: spec.volume, Target: '/cell' },
+              { Type: 'volume', Source: spec.volume, Target: place },
               ...(spec.inMemory === undefined ? [] : [{ Type: 'volume', Source: spec.volume, Target: '/disk', ReadOnly: true }]),
               ...(spec.reads === undefined ? [] : [{ Type: 'volume', Source: spec.reads.volume, Target: spec.reads.at, ReadOnly: true }]),
             ],
@@ -68,7 +76,9 @@ function createOptions(spec: ContainerSpec): ContainerCreateOptions {
       // It counts as the container's memory.
       ...(spec.inMemory === undefined
         ? {}
-        : { Tmpfs: Object.fromEntries(spec.inMemory.map((name) => [`/cell/${name}`, `rw,exec,nosuid,nodev,size=${spec.limits.memory}`])) }),
+        : {
+            Tmpfs: Object.fromEntries(spec.inMemory.map((name) => [`${place}/${name}`, `rw,exec,nosuid,nodev,size=${spec.limits.memory}`])),
+          }),
     },
   } as ContainerCreateOptions;
 }

@@ -3,17 +3,19 @@ import type { Settings } from '../config/settings.ts';
 import { EngineError } from '../errors.ts';
 import { sha256 } from '../util/hash.ts';
 import { type PutFile, tarOf } from './archive.ts';
-import { ensureBase } from './base-image.ts';
+import { type Base, ensureBase } from './base-image.ts';
 import { type Engine, engineError, statusOf } from './engine.ts';
 import { followProgress } from './progress-stream.ts';
 
 /** An image of ours: what it is made of. */
 export interface ImageRecipe {
-  /** What it is called: "build image", "boot image"; its tag is pvgrub-forge-<first word>. */
-  name: 'build image' | 'boot image';
+  /** What it is called; its tag is pvgrub-forge-<first word>. */
+  name: 'build image' | 'boot image' | 'reproduction image';
   dockerfile: string;
   /** Whatever else its content depends on, as text; part of its tag. */
   identity: string;
+  /** An image of the engine that it is built on; the base that settings ask for if not said. */
+  base?: Base;
   /** The rest of the context; asked for only when the image has to be made. */
   files: () => Promise<PutFile[]>;
 }
@@ -80,14 +82,16 @@ async function make(engine: Engine, recipe: ImageRecipe, tag: string, options: I
   const { settings, signal, say, log } = options;
   const { name, dockerfile } = recipe;
   const files = await recipe.files();
-  const base = await ensureBase(engine, {
-    wanted: settings.image.base,
-    suite: settings.image.suite,
-    debianMirror: settings.debianMirror,
-    offline: settings.offline,
-    signal,
-    say,
-  });
+  const base =
+    recipe.base ??
+    (await ensureBase(engine, {
+      wanted: settings.image.base,
+      suite: settings.image.suite,
+      debianMirror: settings.debianMirror,
+      offline: settings.offline,
+      signal,
+      say,
+    }));
   say(`building the ${name}`);
   const context = tarOf([{ name: 'Dockerfile', content: Buffer.from(dockerfile) }, ...files]);
   try {

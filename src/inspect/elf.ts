@@ -3,8 +3,12 @@
 export interface Section {
   name: string;
   type: number;
+  /** Address in memory; 0 for one that is not loaded. */
+  addr: number;
   offset: number;
   size: number;
+  /** Index of a section that belongs to it, such as the names of a symbol table. */
+  link: number;
 }
 
 /** One ELF note. */
@@ -115,7 +119,15 @@ export function parseElf(bytes: Uint8Array): Elf {
   const raw: (Section & { nameAt: number })[] = [];
   for (let i = 0; i < shnum; i++) {
     const at = shoff + i * shentsize;
-    raw.push({ name: '', nameAt: read.u32(at), type: read.u32(at + 4), offset: word(at + 8 + 2 * size), size: word(at + 8 + 3 * size) });
+    raw.push({
+      name: '',
+      nameAt: read.u32(at),
+      type: read.u32(at + 4),
+      addr: word(at + 8 + size),
+      offset: word(at + 8 + 2 * size),
+      size: word(at + 8 + 3 * size),
+      link: read.u32(at + 8 + 4 * size),
+    });
   }
   const names = raw[shstrndx];
   const strings = names ? bytes.subarray(names.offset, names.offset + names.size) : new Uint8Array();

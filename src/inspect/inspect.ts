@@ -28,7 +28,7 @@ export interface Inspection {
 }
 
 /** Images are some hundred kB; a gzip bomb ends here. */
-const MAX_UNPACKED = 256 * 2 ** 20;
+export const MAX_UNPACKED = 256 * 2 ** 20;
 
 /** Read a gzip header; undefined where the bytes do not begin with one. */
 export function gzipHeader(bytes: Uint8Array): GzipHeader | undefined {

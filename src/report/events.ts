@@ -14,6 +14,7 @@ export type Event =
   | { type: 'boot-case'; image: string; case: string; ok: boolean; said: string; menu: number | undefined; guest: number | undefined }
   | { type: 'cell-done'; cell: string; image: string; sha256: string; size: number; ms: number; unpinned: string[] }
   | { type: 'cell-cached'; cell: string; image: string; sha256: string; size: number; unpinned: string[] }
+  | { type: 'cell-reproduced'; cell: string; sha256: string; size: number; ms: number; unpinned: string[] }
   | { type: 'cell-failed'; cell: string; error: ErrorData; exit: number; ms: number; log: string | undefined }
   | {
       type: 'run-finished';

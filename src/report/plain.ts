@@ -32,6 +32,8 @@ export function plainLine(event: Event): string | undefined {
       return `${event.cell}: built in ${formatDuration(event.ms)}, ${formatBytes(event.size)}, sha256 ${event.sha256}`;
     case 'cell-cached':
       return `${event.cell}: there already`;
+    case 'cell-reproduced':
+      return `${event.cell}: the same image again in ${formatDuration(event.ms)}, sha256 ${event.sha256}`;
     case 'cell-failed':
       return `${event.cell}: FAILED after ${formatDuration(event.ms)} [${event.error.code}]`;
     case 'source-progress':

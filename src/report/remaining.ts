@@ -28,10 +28,11 @@ export class Remaining {
         break;
       }
       case 'cell-done':
+      case 'cell-reproduced':
       case 'cell-failed':
       case 'cell-cached': {
         const cell = this.running.get(event.cell);
-        if (cell && event.type === 'cell-done') {
+        if (cell && (event.type === 'cell-done' || event.type === 'cell-reproduced')) {
           this.took += now - cell.since;
           this.expected += cell.expected;
         }

@@ -12,12 +12,12 @@ export class Summary {
   take(event: Event): void {
     if (event.type === 'run-started')
       for (const cell of event.cells) this.rows.set(cell, { state: 'waiting', size: '', sha256: '', time: '' });
-    if (event.type === 'cell-done' || event.type === 'cell-cached') {
+    if (event.type === 'cell-done' || event.type === 'cell-cached' || event.type === 'cell-reproduced') {
       this.rows.set(event.cell, {
-        state: event.type === 'cell-done' ? 'built' : 'there already',
+        state: { 'cell-done': 'built', 'cell-cached': 'there already', 'cell-reproduced': 'reproduced' }[event.type],
         size: formatBytes(event.size),
         sha256: event.sha256,
-        time: event.type === 'cell-done' ? formatDuration(event.ms) : '',
+        time: event.type === 'cell-cached' ? '' : formatDuration(event.ms),
       });
       if (event.unpinned.length > 0) this.unpinned.set(event.cell, event.unpinned);
     }

@@ -10,6 +10,9 @@ interface Terminal extends NodeJS.WritableStream {
   rows?: number;
 }
 
+/** What ends a cell. */
+const ENDS = new Set<Event['type']>(['cell-done', 'cell-cached', 'cell-reproduced', 'cell-failed']);
+
 interface Running {
   phase: string;
   since: number;
@@ -71,7 +74,7 @@ export function ttyRenderer(out: Terminal, now: () => number = Date.now): Listen
       const running = cells.get(event.cell);
       if (running) running.phase = event.phase;
     }
-    if (event.type === 'cell-done' || event.type === 'cell-failed' || event.type === 'cell-cached') cells.delete(event.cell);
+    if (ENDS.has(event.type) && 'cell' in event) cells.delete(event.cell);
     if (event.type === 'run-finished') {
       clearInterval(timer);
       sources.clear();
@@ -84,7 +87,7 @@ export function ttyRenderer(out: Terminal, now: () => number = Date.now): Listen
     draw(
       line === undefined
         ? ''
-        : `${event.type === 'cell-failed' ? colour('red', line) : event.type === 'cell-done' ? colour('green', line) : line}\n`,
+        : `${event.type === 'cell-failed' ? colour('red', line) : event.type === 'cell-done' || event.type === 'cell-reproduced' ? colour('green', line) : line}\n`,
     );
   };
 }

@@ -65,12 +65,12 @@ test('a machine that is not ours is told by its number', () => {
 });
 
 test('a section without bytes in the file has none, however large it says it is', () => {
-  const bss = { name: '.bss', type: 8, offset: 0, size: 1e9 };
+  const bss = { name: '.bss', type: 8, addr: 0, offset: 0, size: 1e9, link: 0 };
   expect(sectionBytes(new Uint8Array(10), bss)).toHaveLength(0);
 });
 
 test('a section that reaches out of the file is refused by name', () => {
-  expect(() => sectionBytes(new Uint8Array(10), { name: '.text', type: 1, offset: 8, size: 3 })).toThrow('.text');
+  expect(() => sectionBytes(new Uint8Array(10), { name: '.text', type: 1, addr: 0, offset: 8, size: 3, link: 0 })).toThrow('.text');
 });
 
 test.each([

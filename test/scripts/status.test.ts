@@ -81,6 +81,21 @@ describe('adding a run', () => {
     expect(addStatus({ [cell.id]: was }, { [cell.id]: other }, cells).status[cell.id]).toEqual(other);
   });
 
+  test('so does a reproduction, which the page tells with what was varied, or what is to blame', () => {
+    const again = (ok: boolean, blame?: string[]) =>
+      statusOf(metadata({ reproduced: { ok, when: 'then', engine: 'docker', variations: ['host', 'path'], ...(blame ? { blame } : {}) } }));
+    expect(again(true).reproduced).toEqual({ ok: true, variations: ['host', 'path'] });
+    const kept = addStatus({ [cell.id]: again(true) }, { [cell.id]: was }, cells).status;
+    expect(kept[cell.id]?.reproduced?.ok).toBe(true);
+    expect(
+      addStatus({ [cell.id]: again(true) }, { [cell.id]: { ...was, inputHash: 'o', sha256: 'cc' } }, cells).status[cell.id],
+    ).not.toHaveProperty('reproduced');
+    expect(statusPage([cell], kept, new Map())).toMatch(
+      /1 was built again, bit for bit, with these varied at once: host, path .*\n[\s\S]*\| disk \| yes \|/,
+    );
+    expect(statusPage([cell], { [cell.id]: again(false, ['path']) }, new Map())).toContain('| **no**: path |');
+  });
+
   test('another image from the same inputs is told, each time: the earlier record stays', () => {
     const { status, differing } = addStatus({ [cell.id]: was }, { [cell.id]: { ...was, sha256: 'cc' } }, cells);
     expect(status[cell.id]).toEqual(was);
@@ -91,7 +106,7 @@ describe('adding a run', () => {
 test('the page says what was seen, and of what was not built that it was not', () => {
   const page = statusPage(cells, { [cell.id]: statusOf(metadata({ boot })) }, new Map([[cells[1]?.id ?? '', 'No Mini-OS']]));
   expect(page).toContain('Of 2 cells 1 were built, and 1 of these images booted (Xen 4.17.5).');
-  expect(page).toContain('| 4.17.5 | x86_64 | 2026-11-25 | disk | `aa` | 9 | 30.5 * | mini-os 0123456789ab, grub |');
+  expect(page).toContain('| 4.17.5 | x86_64 | 2026-11-25 | disk | not tried | `aa` | 9 | 30.5 * | mini-os 0123456789ab, grub |');
   expect(page).toMatch(/\| 4\.17\.6 † \| x86_64 \| no \|[\s|]+\n\n† No Mini-OS\./);
 });
 

@@ -2,10 +2,12 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type RunContext, type RunResult, runBuild } from '../../src/build/run.ts';
-import { settle } from '../../src/config/settings.ts';
+import { type Settings, settle } from '../../src/config/settings.ts';
 import { type Engine, greet } from '../../src/engine/engine.ts';
 import type { Cell } from '../../src/plan/plan.ts';
 import type { Event } from '../../src/report/events.ts';
+import { type ReproduceContext, type ReproduceResult, runReproduce } from '../../src/reproduce/run.ts';
+import { chosenVariations } from '../../src/reproduce/variations.ts';
 
 /** The engine that `npm test` made ready; integration tests are not run without one. */
 export async function testEngine(): Promise<Engine> {
@@ -19,45 +21,48 @@ export interface Bench {
   store: string;
   cache: string;
   events: Event[];
+  settings: (more: Parameters<Bench['run']>[1] & object) => Settings;
   run: (
     cells: Cell[],
     more?: Partial<RunContext> & { origins?: string[]; limits?: Partial<{ time: string; memory: string; pids: number }>; cells?: number },
   ) => Promise<RunResult>;
+  /** Build again, and compare; under all variations if not said. */
+  reproduce: (cells: Cell[], vary?: string, more?: Partial<ReproduceContext>) => Promise<ReproduceResult>;
   remove: () => void;
 }
 
 /** A place with its own store and output folder to run builds in. */
 export function makeBench(engine: Engine, sources: string): Bench {
   const folder = mkdtempSync(join(tmpdir(), 'pvgrub-bench-'));
+  const settingsOf = (more: Parameters<Bench['run']>[1] & object) => {
+    const names = ['xen', 'newlib', 'zlib', 'pciutils', 'grub'];
+    return settle({
+      config: { limits: { time: '5m', memory: '1g', ...more.limits }, concurrency: { cores: 2, cells: more.cells ?? 2 } },
+      overrides: {
+        output: bench.output,
+        store: bench.store,
+        cache: bench.cache,
+        origins: more.origins ?? names.map((name) => `${name}=dir:${sources}`),
+      },
+      env: process.env,
+      cwd: folder,
+    });
+  };
+  const context = () => ({
+    engine,
+    cwd: folder,
+    emit: (event: Event) => void bench.events.push(event),
+    signal: new AbortController().signal,
+  });
   const bench: Bench = {
     output: join(folder, 'out'),
     store: join(folder, 'store'),
     cache: join(folder, 'cache'),
     events: [],
-    run: (cells, more = {}) => {
-      const names = ['xen', 'newlib', 'zlib', 'pciutils', 'grub'];
-      const settings = settle({
-        config: { limits: { time: '5m', memory: '1g', ...more.limits }, concurrency: { cores: 2, cells: more.cells ?? 2 } },
-        overrides: {
-          output: bench.output,
-          store: bench.store,
-          cache: bench.cache,
-          origins: more.origins ?? names.map((name) => `${name}=dir:${sources}`),
-        },
-        env: process.env,
-        cwd: folder,
-      });
-      return runBuild(cells, {
-        engine,
-        settings,
-        cwd: folder,
-        emit: (event) => bench.events.push(event),
-        signal: new AbortController().signal,
-        force: false,
-        debug: false,
-        ...more,
-      });
-    },
+    settings: settingsOf,
+    run: (cells, more = {}) => runBuild(cells, { ...context(), settings: settingsOf(more), force: false, debug: false, ...more }),
+    reproduce: (cells, vary, more = {}) =>
+      runReproduce(cells, { ...context(), settings: settingsOf({}), variations: chosenVariations(vary), ...more }),
     remove: () => rmSync(folder, { recursive: true, force: true }),
   };
   return bench;

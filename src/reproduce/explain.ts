@@ -1,0 +1,172 @@
+import { gunzipSync } from 'node:zlib';
+import { archiveMembers, type Member } from '../inspect/archive-members.ts';
+import { type Elf, isElf, NotElf, parseElf, sectionBytes } from '../inspect/elf.ts';
+import { gzipHeader, MAX_UNPACKED } from '../inspect/inspect.ts';
+import { elfSymbols, symbolAt } from '../inspect/symbols.ts';
+
+/** Tells why two files that should be the same are not. Pure. */
+
+/** One thing that differs. */
+export interface Finding {
+  /** Where: "gzip header", ".rodata", "tar member boot/grub/grub.cfg". */
+  where: string;
+  what: string;
+}
+
+/** How many findings of one kind are told. */
+const TOLD = 6;
+
+/**
+ * Compare two images, or any two files.
+ * @returns what differs, the most telling first; nothing for the same bytes
+ */
+export function explainDifference(one: Uint8Array, other: Uint8Array): Finding[] {
+  if (Buffer.compare(one, other) === 0) return [];
+  const headers = gzipFindings(one, other);
+  const [a, b] = [unpacked(one), unpacked(other)];
+  if (Buffer.compare(a, b) === 0)
+    return headers.length > 0 ? headers : [{ where: 'gzip', what: 'the same content, compressed in another way' }];
+  const findings = [...headers, ...memberFindings(a, b)];
+  try {
+    if (isElf(a) && isElf(b)) findings.push(...elfFindings(a, b));
+    else findings.push(...textFindings('content', a, b), byteFinding('content', a, b));
+  } catch (error) {
+    if (!(error instanceof NotElf || error instanceof RangeError)) throw error;
+    findings.push({ where: 'ELF', what: `one of them is damaged: ${error.message}` }, byteFinding('content', a, b));
+  }
+  return findings;
+}
+
+function unpacked(bytes: Uint8Array): Uint8Array {
+  if (!gzipHeader(bytes)) return bytes;
+  try {
+    return gunzipSync(bytes, { maxOutputLength: MAX_UNPACKED });
+  } catch {
+    return bytes;
+  }
+}
+
+const differing = (name: string, a: unknown, b: unknown) => (a === b ? [] : [`${name} ${a} and ${b}`]);
+
+function gzipFindings(one: Uint8Array, other: Uint8Array): Finding[] {
+  const [a, b] = [gzipHeader(one), gzipHeader(other)];
+  if (!a && !b) return [];
+  if (!a || !b) return [{ where: 'gzip header', what: 'only one of them is compressed' }];
+  const what = [
+    ...differing('time', a.mtime, b.mtime),
+    ...differing('name', a.name, b.name),
+    ...differing('extra flags', one[8], other[8]),
+    ...differing('system', one[9], other[9]),
+  ];
+  return what.length === 0 ? [] : [{ where: 'gzip header', what: what.join('; ') }];
+}
+
+function memberFindings(a: Uint8Array, b: Uint8Array): Finding[] {
+  const [members, others] = [archiveMembers(a), archiveMembers(b)];
+  const key = ({ archive, name }: Member) => `${archive} member ${name}`;
+  const byKey = new Map(others.map((member) => [key(member), member]));
+  const findings: Finding[] = [];
+  for (const member of members) {
+    const other = byKey.get(key(member));
+    byKey.delete(key(member));
+    if (!other) continue;
+    const what = (['mtime', 'uid', 'gid', 'mode'] as const).flatMap((name) => differing(name, member[name], other[name]));
+    if (what.length > 0) findings.push({ where: key(member), what: what.join('; ') });
+  }
+  const orders = [members, others].map((list) => list.map(key));
+  if (findings.length === 0 && JSON.stringify(orders[0]) !== JSON.stringify(orders[1])) {
+    const same = JSON.stringify(orders[0]?.toSorted()) === JSON.stringify(orders[1]?.toSorted());
+    findings.push({ where: 'archive', what: same ? 'the same members in another order' : 'other members' });
+  }
+  return shortened(findings, 'members');
+}
+
+function elfFindings(a: Uint8Array, b: Uint8Array): Finding[] {
+  const [one, other] = [parseElf(a), parseElf(b)];
+  const head = [
+    ...differing('width', one.bits, other.bits),
+    ...differing('machine', one.machine, other.machine),
+    ...differing('entry', one.entry, other.entry),
+  ];
+  const findings: Finding[] = head.length === 0 ? [] : [{ where: 'ELF header', what: head.join('; ') }];
+  const names = (elf: Elf) => elf.sections.map(({ name }) => name);
+  const gone = names(one).filter((name) => !names(other).includes(name));
+  const added = names(other).filter((name) => !names(one).includes(name));
+  if (gone.length + added.length > 0)
+    findings.push({
+      where: 'ELF sections',
+      what: [...gone.map((name) => `only the first has ${name}`), ...added.map((name) => `only the second has ${name}`)].join('; '),
+    });
+  const parts: Finding[] = [];
+  for (const [index, section] of one.sections.entries()) {
+    const twin = other.sections.find(({ name }) => name === section.name);
+    if (!twin) continue;
+    const where = section.name === '' ? 'ELF' : section.name;
+    const [x, y] = [sectionBytes(a, section), sectionBytes(b, twin)];
+    if (x.length === 0 && y.length === 0) {
+      if (section.size !== twin.size) parts.push({ where, what: `${section.size} and ${twin.size} bytes` });
+      continue;
+    }
+    if (Buffer.compare(x, y) === 0) continue;
+    const texts = textFindings(where, x, y);
+    const bytes = byteFinding(where, x, y);
+    const symbol = symbolAt(elfSymbols(a, one), index, section.addr + firstDifference(x, y));
+    parts.push(...texts, symbol ? { where, what: `${bytes.what}, in ${symbol.name}+0x${symbol.offset.toString(16)}` } : bytes);
+  }
+  findings.push(...shortened(parts, 'sections'));
+  return findings.length > 0 ? findings : [byteFinding('ELF, outside of its sections', a, b)];
+}
+
+function firstDifference(x: Uint8Array, y: Uint8Array): number {
+  const length = Math.min(x.length, y.length);
+  for (let at = 0; at < length; at++) if (x[at] !== y[at]) return at;
+  return length;
+}
+
+function byteFinding(where: string, x: Uint8Array, y: Uint8Array): Finding {
+  const first = firstDifference(x, y);
+  const at = `first at 0x${first.toString(16)}`;
+  if (x.length !== y.length) return { where, what: `${x.length} and ${y.length} bytes, ${at}` };
+  let count = 0;
+  for (let i = first; i < x.length; i++) if (x[i] !== y[i]) count++;
+  return { where, what: `${count} of ${x.length} bytes differ, ${at}` };
+}
+
+/** Text that only one of them has: paths and dates are the usual reasons. */
+function textFindings(where: string, x: Uint8Array, y: Uint8Array): Finding[] {
+  const [a, b] = [texts(x), texts(y)];
+  const only = (mine: ReadonlySet<string>, its: ReadonlySet<string>) => [...mine].filter((text) => !its.has(text));
+  const kinds: [string, RegExp][] = [
+    ['a path', /^\.{0,2}\/[\w.+-]+\/|[\w.+-]+\/[\w.+-]+\/[\w.+-]+/],
+    [
+      'a date or time',
+      /\b(19|20)\d\d-[01]\d-[0-3]\d\b|\b[0-2]\d:[0-5]\d:[0-5]\d\b|\b(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) +\d/,
+    ],
+    ['text', /[A-Za-z]{4}/],
+  ];
+  const [mine, its] = [only(a, b), only(b, a)];
+  for (const [kind, form] of kinds) {
+    const [one, other] = [mine.find((text) => form.test(text)), its.find((text) => form.test(text))];
+    if (one === undefined && other === undefined) continue;
+    return [{ where, what: `${kind}: ${quoted(one)} and ${quoted(other)}` }];
+  }
+  return [];
+}
+
+const quoted = (text: string | undefined) =>
+  text === undefined ? 'nothing like it' : JSON.stringify(text.length > 100 ? `${text.slice(0, 100)}…` : text);
+
+/** Printable runs of six characters and more. */
+function texts(bytes: Uint8Array): Set<string> {
+  return new Set(
+    Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+      .toString('latin1')
+      .match(/[\x20-\x7e]{6,}/g) ?? [],
+  );
+}
+
+function shortened(findings: Finding[], kind: string): Finding[] {
+  return findings.length <= TOLD
+    ? findings
+    : [...findings.slice(0, TOLD), { where: '…', what: `${findings.length - TOLD} more of ${kind}` }];
+}
