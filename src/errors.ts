@@ -61,6 +61,9 @@ export type UsageCode =
   | 'CATALOG_INVALID'
   | 'LOCK_INVALID'
   | 'FILE_UNREADABLE'
+  | 'FILE_THERE'
+  | 'KEY_INVALID'
+  | 'KEY_MISSING'
   | 'SETUP_FORBIDDEN'
   | 'SETUP_FAILED';
 /** The command line, the configuration or the set-up is wrong: exit code 2. */
@@ -136,12 +139,23 @@ export class OutputError extends ForgeError {
 }
 
 /** Codes of {@link ReproduceError}: an image did not come about again. */
-export type ReproduceCode = 'NOT_REPRODUCIBLE' | 'ENVIRONMENT_DIFFERS' | 'PROVENANCE_INVALID';
+export type ReproduceCode = 'NOT_REPRODUCIBLE' | 'ENVIRONMENT_DIFFERS';
 /** A build gave another image than before, or cannot be done again as it was: exit code 7. */
 export class ReproduceError extends ForgeError {
   readonly exit = EXIT.notReproducible;
   declare readonly code: ReproduceCode;
   constructor(code: ReproduceCode, message: string, detail?: ErrorDetail) {
+    super(code, message, detail);
+  }
+}
+
+/** Codes of {@link VerifyError}: something is not what its signature or digest says. */
+export type VerifyCode = 'SIGNATURE_INVALID' | 'STATEMENT_INVALID';
+/** What was to be verified is not genuine: exit code 6. */
+export class VerifyError extends ForgeError {
+  readonly exit = EXIT.verification;
+  declare readonly code: VerifyCode;
+  constructor(code: VerifyCode, message: string, detail?: ErrorDetail) {
     super(code, message, detail);
   }
 }

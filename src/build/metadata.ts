@@ -32,7 +32,15 @@ export interface Metadata {
   warnings: string[];
   inspection: { summary: string; elf: Inspection['elf']; xen: Inspection['xen'] };
   /** `toolchain`: which one, and the cell that made it; absent where it was not shared. */
-  build: { engine: string; cores: number; started: string; seconds: number; toolchain?: { id: string; from: string } };
+  build: {
+    engine: string;
+    cores: number;
+    started: string;
+    seconds: number;
+    /** Milliseconds, bytes, processes; absent in results of before. */
+    limits?: { timeMs: number; memory: number; pids: number };
+    toolchain?: { id: string; from: string };
+  };
   /** How it booted in a real Xen; absent for an image that was never booted. */
   boot?: BootMetadata;
   /** Whether it came about again, bit for bit; absent for an image that was never built again. */

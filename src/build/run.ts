@@ -264,6 +264,7 @@ async function buildAndPlace(
         cores: work.jobs,
         started: started.toISOString(),
         seconds: Math.round((Date.now() - started.getTime()) / 100) / 10,
+        limits: { timeMs: settings.limits.timeMs, memory: settings.limits.memory, pids: settings.limits.pids },
         ...(toolchain ? { toolchain } : {}),
       },
       boot: booted,

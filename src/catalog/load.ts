@@ -10,9 +10,12 @@ export const codeRoot: string = fileURLToPath(new URL('../../', import.meta.url)
 /** The folder that holds `catalog/`, `edits/`, `loaders/` and the Dockerfiles. */
 export const productRoot: string = codeRoot.endsWith('/dist/') ? join(codeRoot, '..') : codeRoot;
 
+/** The product's version. */
+export const VERSION = (JSON.parse(readFileSync(join(productRoot, 'package.json'), 'utf8')) as { version: string }).version;
+
 /**
  * Read the catalog's JSON files from a folder.
- * @param folder a folder with xen.json, mini-os.json, externals.json, reads.json and grub2.json
+ * @param folder a folder with xen.json, mini-os.json, externals.json, reads.json, grub2.json and licences.json
  * @throws UsageError CATALOG_INVALID where a file is missing or is not JSON
  */
 export function loadCatalog(folder: string = join(productRoot, 'catalog')): Catalog {
@@ -33,5 +36,6 @@ export function loadCatalog(folder: string = join(productRoot, 'catalog')): Cata
     externals: read<{ externals: Catalog['externals'] }>('externals.json').externals,
     reads: read('reads.json'),
     grub2: read('grub2.json'),
+    licences: read('licences.json'),
   };
 }

@@ -67,6 +67,8 @@ export interface Catalog {
   externals: External[];
   reads: { kernelCompressions: (VersionRange & { names: string[] })[]; fileSystems: (VersionRange & { names: string[] })[] };
   grub2: { name: 'grub2'; tarball: string; releases: Release[] };
+  /** SPDX expressions, or words where there is none: by source, and by loader for its images. */
+  licences: { sources: Record<string, string>; images: Record<string, string> };
 }
 
 /** What a loader can read. */

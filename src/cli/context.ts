@@ -102,7 +102,7 @@ export async function withEngine(
 
 /** A misspelt source name would be ignored without a word: it is an error. */
 function knownNames({ catalog }: PlanData, names: readonly string[]): void {
-  const known = ['xen', 'mini-os', ...catalog.externals.map((external) => external.name), 'grub2', 'xen-hypervisor'];
+  const known = ['xen', 'mini-os', ...catalog.externals.map((external) => external.name), 'grub2', 'xen-hypervisor', 'build-image'];
   const wrong = names.find((name) => !known.includes(name.replace(/@.*$/, '')));
   if (wrong !== undefined)
     throw new UsageError('OPTION_INVALID', `"${wrong}" is no source`, {

@@ -1,18 +1,15 @@
 #!/usr/bin/env node
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { Command, CommanderError, Option } from 'commander';
-import { productRoot } from '../catalog/load.ts';
+import { VERSION } from '../catalog/load.ts';
 import { EXIT, errorText, exitCode, ForgeError } from '../errors.ts';
 
 /** The command line: parse, and load what a command needs only when it runs. */
-
-const VERSION = (JSON.parse(readFileSync(join(productRoot, 'package.json'), 'utf8')) as { version: string }).version;
 
 /** Gather a repeated option. */
 const several = (value: string, before: string[] = []) => [...before, value];
 
 const configOption = () => new Option('--config <file>', 'configuration to use instead of the one found from here upward');
+const keyOption = () => new Option('--key <file>', 'the private key to sign with; without it the one in PVGRUB_KEY');
 const storeOption = () => new Option('--store <dir>', 'folder of the store of sources');
 const originOption = () =>
   new Option(
@@ -116,6 +113,9 @@ function program(): Command {
     .argument('[selector...]', 'globs over cells that are built; the default cells if none')
     .option('--vary <names>', 'only these variations, with commas between them; !name: all but that (docs/reproduce.md)')
     .option('--other-engine <address>', 'a second engine to build on: the variation "engine"')
+    .option('--from <provenance>', 'build the image of this .intoto.jsonl again from it alone, without a network, and compare')
+    .option('--signed-by <key>', 'with --from: the public key that the provenance must be signed by')
+    .option('--key <file>', 'with --from: your own private key, to attest what came of it; or the one in PVGRUB_KEY')
     .option('-j, --jobs <n>', 'cores for all cells together')
     .option('--out <dir>', 'folder of the results')
     .option('--no-setup', 'install and start nothing')
@@ -128,8 +128,27 @@ function program(): Command {
     .addOption(storeOption())
     .addOption(engineOption())
     .addOption(configOption())
-    .addHelpText('after', "\nExamples:\n  pvgrub reproduce 'pv-grub-4.17.*'\n  pvgrub reproduce pvgrub2-2.14-x86_64 --vary clock,path")
+    .addHelpText(
+      'after',
+      "\nExamples:\n  pvgrub reproduce 'pv-grub-4.17.*'\n  pvgrub reproduce pvgrub2-2.14-x86_64 --vary clock,path\n  pvgrub reproduce --from pv-grub-x86_64.gz.intoto.jsonl --signed-by publisher.pub --key ~/own.key",
+    )
     .action(async (selectors, options) => (await import('./reproduce.ts')).reproduceCommand(selectors, options));
+
+  pvgrub
+    .command('attest')
+    .description('write buildinfo, SBOM and signed provenance beside images that are built')
+    .argument('[selector...]', 'globs over cells that are built; the default cells if none')
+    .addOption(keyOption())
+    .option('--out <dir>', 'folder of the results')
+    .option('--no-setup', 'install and start nothing')
+    .option('-y, --yes', 'do not ask before set-up')
+    .option('--base <image>', 'base of the build image: auto, mmdebstrap, or an image of the engine')
+    .addOption(offlineOption())
+    .addOption(storeOption())
+    .addOption(engineOption())
+    .addOption(configOption())
+    .addHelpText('after', "\nExample:\n  pvgrub attest 'pv-grub-4.17.*' --key ~/pvgrub.key")
+    .action(async (selectors, options) => (await import('./attest.ts')).attestCommand(selectors, options));
 
   pvgrub
     .command('merge')
@@ -138,6 +157,23 @@ function program(): Command {
     .option('--out <dir>', 'folder that takes all results; what it has stays')
     .addHelpText('after', '\nExample:\n  pvgrub merge shard-1 shard-2 --out artifacts')
     .action(async (folders, options) => (await import('./merge.ts')).mergeCommand(folders, options));
+
+  const key = pvgrub.command('key').description('keys that sign what is published');
+  key
+    .command('generate')
+    .description('make an ed25519 key: the private half encrypted with a passphrase, the public one as <file>.pub for minisign')
+    .requiredOption('--out <file>', 'the file to write')
+    .addHelpText(
+      'after',
+      '\nThe passphrase is asked for, or taken from PVGRUB_KEY_PASSPHRASE.\n\nExample:\n  pvgrub key generate --out ~/pvgrub.key',
+    )
+    .action(async (options) => (await import('./key.ts')).generateCommand(options));
+  key
+    .command('show')
+    .description('print the public half of a key')
+    .argument('[file]', 'a private or public key; the one in PVGRUB_KEY if none')
+    .addHelpText('after', '\nExample:\n  pvgrub key show ~/pvgrub.key')
+    .action(async (file) => (await import('./key.ts')).showCommand(file));
 
   const sources = pvgrub.command('sources').description('the store of verified sources');
   sources
@@ -173,10 +209,18 @@ function program(): Command {
     .description('write the sources of these cells (or all) into one archive for another machine')
     .argument('<file>', 'the archive to write (.tar)')
     .argument('[selector...]', 'globs over cell ids; everything in the store if none')
+    .option('--for <selector>', 'all that images in --out are made of: sources, edits, recipe and build image; may be repeated', several)
+    .option('--out <dir>', 'folder of the results, for --for')
+    .option('--no-setup', 'install and start nothing')
+    .option('-y, --yes', 'do not ask before set-up')
     .addOption(trustOption())
     .addOption(storeOption())
+    .addOption(engineOption())
     .addOption(configOption())
-    .addHelpText('after', "\nExample:\n  pvgrub sources export sources.tar 'pv-grub-4.17.5-*'")
+    .addHelpText(
+      'after',
+      "\nExamples:\n  pvgrub sources export sources.tar 'pv-grub-4.17.5-*'\n  pvgrub sources export corresponding-source.tar --for pv-grub-4.17.5-x86_64",
+    )
     .action(async (file, selectors, options) => (await import('./sources.ts')).exportCommand(file, selectors, options));
   sources
     .command('import')

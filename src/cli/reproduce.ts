@@ -1,10 +1,14 @@
 import { greet } from '../engine/engine.ts';
+import { UsageError } from '../errors.ts';
 import { renderer } from '../report/render.ts';
 import { runReproduce } from '../reproduce/run.ts';
 import { chosenVariations } from '../reproduce/variations.ts';
 import { type CommonOptions, planned, withEngine } from './context.ts';
 
 interface ReproduceOptions extends CommonOptions {
+  from?: string;
+  signedBy?: string;
+  key?: string;
   vary?: string;
   otherEngine?: string;
   setup: boolean;
@@ -14,6 +18,15 @@ interface ReproduceOptions extends CommonOptions {
 
 /** `pvgrub reproduce`: build cells again under variations, and compare. */
 export async function reproduceCommand(selectors: string[], options: ReproduceOptions): Promise<void> {
+  if (options.from !== undefined) {
+    if (selectors.length > 0 || options.vary !== undefined || options.otherEngine !== undefined)
+      throw new UsageError('OPTION_INVALID', '--from takes neither selectors nor variations', {
+        hint: 'the provenance names the one image',
+      });
+    return (await import('./reproduce-from.ts')).reproduceFrom({ ...options, from: options.from });
+  }
+  if (options.signedBy !== undefined || options.key !== undefined)
+    throw new UsageError('OPTION_INVALID', '--signed-by and --key belong to --from', { hint: 'pvgrub reproduce --help' });
   const emit = renderer(options.progress);
   const variations = chosenVariations(options.vary);
   const { settings, cells } = await planned(selectors, options, 'default');

@@ -2,26 +2,32 @@ import { resolve } from 'node:path';
 import { knownVersions } from '../catalog/resolve.ts';
 import type { SourceRef } from '../catalog/types.ts';
 import { formatBytes } from '../config/units.ts';
-import { errorData, errorText, SourceError } from '../errors.ts';
-import { type PlanData, planMatrix } from '../plan/plan.ts';
+import { errorData, errorText, SourceError, UsageError } from '../errors.ts';
+import { type Cell, type PlanData, planMatrix } from '../plan/plan.ts';
 import { renderer } from '../report/render.ts';
 import { sourceEvents } from '../report/source-events.ts';
 import { table } from '../report/table.ts';
 import { ensureSource } from '../sources/fetch.ts';
 import { identityOf, Store } from '../sources/store.ts';
 import { exportSources, importSources, proofOf, recordsFor } from '../sources/transfer.ts';
+import type { ImageCommand } from './attest.ts';
 import { type CommonOptions, planData, planned, print, printJson, settingsOf } from './context.ts';
+import { exportFor, tellImages } from './corresponding.ts';
 import { interruptSignal } from './interrupt.ts';
 
 type Options = CommonOptions & { json?: boolean; progress?: string };
 
-/** Every source that the catalog knows, by name@version. */
-function catalogSources(data: PlanData): Map<string, SourceRef> {
+/** Every cell that the catalog knows. */
+function catalogCells(data: PlanData): Cell[] {
   const loaders = {
-    'pv-grub': { versions: knownVersions(data.catalog, 'pv-grub'), arches: ['x86_64' as const] },
-    pvgrub2: { versions: knownVersions(data.catalog, 'pvgrub2'), arches: ['x86_64' as const] },
+    'pv-grub': { versions: knownVersions(data.catalog, 'pv-grub') },
+    pvgrub2: { versions: knownVersions(data.catalog, 'pvgrub2') },
   };
-  const cells = planMatrix({ loaders, include: [], exclude: [] }, data);
+  return planMatrix({ loaders, include: [], exclude: [] }, data);
+}
+
+/** Every source of them, by name@version. */
+function sourcesOf(cells: readonly Cell[]): Map<string, SourceRef> {
   return new Map(cells.flatMap((cell) => cell.recipe.sources.map((ref) => [`${ref.name}@${ref.version}`, ref] as const)));
 }
 
@@ -57,7 +63,7 @@ export async function fetchCommand(selectors: string[], options: Options): Promi
 /** `pvgrub sources list` */
 export async function listCommand(options: Options): Promise<void> {
   const settings = await settingsOf(options);
-  const known = catalogSources(planData(settings.lock));
+  const known = sourcesOf(catalogCells(planData(settings.lock)));
   const records = await new Store(settings.store).list();
   const rows = records.map((record) => ({
     ...record,
@@ -98,7 +104,18 @@ export async function verifyCommand(options: Options): Promise<void> {
 }
 
 /** `pvgrub sources export` */
-export async function exportCommand(file: string, selectors: string[], options: Options): Promise<void> {
+export async function exportCommand(
+  file: string,
+  selectors: string[],
+  options: Options & ImageCommand & { for?: string[] },
+): Promise<void> {
+  if (options.for !== undefined) {
+    if (selectors.length > 0)
+      throw new UsageError('OPTION_INVALID', 'selectors are given with --for and without', {
+        hint: 'all after --for: its archive holds what they need',
+      });
+    return exportFor(file, options.for, options);
+  }
   const { settings, cells } = await planned(selectors, options, 'all');
   const store = new Store(settings.store);
   const records =
@@ -119,8 +136,9 @@ export async function exportCommand(file: string, selectors: string[], options: 
 /** `pvgrub sources import` */
 export async function importCommand(file: string, options: Options): Promise<void> {
   const settings = await settingsOf(options);
-  const known = catalogSources(planData(settings.lock));
-  const { added, refused } = await importSources(
+  const cells = catalogCells(planData(settings.lock));
+  const known = sourcesOf(cells);
+  const { added, refused, images } = await importSources(
     resolve(file),
     new Store(settings.store),
     (name, version) => known.get(`${name}@${version}`),
@@ -129,4 +147,5 @@ export async function importCommand(file: string, options: Options): Promise<voi
   for (const { reason } of refused) process.stderr.write(`pvgrub: ${errorText(reason)}\n`);
   print(`${added.length} sources taken in${refused.length > 0 ? `, ${refused.length} refused` : ''}`);
   if (refused.length > 0) process.exitCode = 3;
+  else tellImages(images, cells);
 }

@@ -18,11 +18,13 @@ export interface ImageRecipe {
   base?: Base;
   /** The rest of the context; asked for only when the image has to be made. */
   files: () => Promise<PutFile[]>;
+  /** Makes it without a network under this tag, and tells whether it could; for --offline. */
+  offline?: (tag: string) => Promise<boolean>;
 }
 
 /** What making sure of an image needs. */
 export interface ImageOptions {
-  settings: Pick<Settings, 'image' | 'debianMirror' | 'offline'>;
+  settings: Pick<Settings, 'image' | 'debianMirror' | 'offline' | 'store'>;
   labels: Record<string, string>;
   signal?: AbortSignal | undefined;
   say: (text: string) => void;
@@ -37,8 +39,9 @@ export interface ReadyImage {
   base: string;
 }
 
-const LABEL = 'pvgrub-forge.dockerfile';
-const BASE_LABEL = 'pvgrub-forge.built-on';
+/** Labels of our images: SHA-256 of the Dockerfile, and how the base was got. */
+export const LABEL = 'pvgrub-forge.dockerfile';
+export const BASE_LABEL = 'pvgrub-forge.built-on';
 
 /** The base and suite that settings ask for, as one text. */
 export function wantedBase({ image }: Pick<Settings, 'image'>): string {
@@ -55,8 +58,10 @@ export async function ensureImage(engine: Engine, recipe: ImageRecipe, options: 
   const there = await existing(engine, tag);
   if (there) return there;
   if (options.settings.offline) {
+    const made = (await recipe.offline?.(tag)) ? await existing(engine, tag) : undefined;
+    if (made) return made;
     throw new EngineError('BASE_UNAVAILABLE', `the engine has no ${recipe.name} (${tag}), and --offline forbids making one`, {
-      hint: 'make it once with a network, or carry it over with docker save and docker load (docs/offline.md)',
+      hint: 'make it once with a network, or carry it over: pvgrub sources export --for, or docker save and docker load (docs/offline.md)',
     });
   }
   return make(engine, recipe, tag, options);

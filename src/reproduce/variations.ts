@@ -41,8 +41,14 @@ export const VARIATIONS: readonly Variation[] = [
     name: 'clock',
     what: 'a clock that is 400 days ahead',
     needsImage: true,
-    // Files keep their real times: a copy that keeps what it was told would be ahead twice, and make would go round in circles.
-    change: env({ LD_PRELOAD: '/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1', FAKETIME: `+${AHEAD}`, NO_FAKE_STAT: '1' }),
+    // Files keep their real times, also those that are touched: stamps in the future would have make build things over
+    // and over again.
+    change: env({
+      LD_PRELOAD: '/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1',
+      FAKETIME: `+${AHEAD}`,
+      NO_FAKE_STAT: '1',
+      FAKE_UTIME: '1',
+    }),
   },
   { name: 'zone', what: 'another time zone', change: env({ TZ: 'REP+11:37' }) },
   {

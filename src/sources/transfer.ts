@@ -11,27 +11,38 @@ import { identityOf, parseRecord, type SourceRecord, type Store, type StoredSour
 
 /**
  * The archive that carries sources to another machine: a plain tar with, for each source, its record as
- * `records/<name>@<version>.<sha256>.json` followed by its bytes as `sha256/<hex>`.
+ * `records/<name>@<version>.<sha256>.json` followed by its bytes as `sha256/<hex>`; before them, where it is for images,
+ * what each is made of as `images/<cell>.json`.
  */
+
+/** What an image of an archive is made of: an in-toto Statement (publish/provenance.ts), as JSON. */
+export interface ImageEntry {
+  /** The cell's id. */
+  id: string;
+  text: string;
+}
 
 /**
  * Write sources into an archive; the same sources give the same bytes.
  * @throws SourceError STORE_DISK_FULL; the file is then not there
  */
-export async function exportSources(records: readonly SourceRecord[], store: Store, file: string): Promise<void> {
+export async function exportSources(
+  records: readonly SourceRecord[],
+  store: Store,
+  file: string,
+  images: readonly ImageEntry[] = [],
+): Promise<void> {
   const aside = besides(file);
   const tar = pack();
   const common = { mode: 0o644, mtime: new Date(0), uid: 0, gid: 0, uname: '', gname: '' };
+  const put = (name: string, text: Buffer) =>
+    new Promise<void>((resolve, reject) =>
+      tar.entry({ ...common, name, size: text.length }, text, (error) => (error ? reject(error) : resolve())),
+    );
   const fill = async () => {
+    for (const { id, text } of images) await put(`images/${id}.json`, Buffer.from(text));
     for (const record of records) {
-      const text = Buffer.from(`${JSON.stringify(record, null, 2)}\n`);
-      await new Promise<void>((resolve, reject) =>
-        tar.entry(
-          { ...common, name: `records/${record.name}@${record.version}.${record.sha256}.json`, size: text.length },
-          text,
-          (error) => (error ? reject(error) : resolve()),
-        ),
-      );
+      await put(`records/${record.name}@${record.version}.${record.sha256}.json`, Buffer.from(`${JSON.stringify(record, null, 2)}\n`));
       await pipeline(
         createReadStream(store.path(record.sha256), { highWaterMark: 1 << 18 }),
         tar.entry({ ...common, name: `sha256/${record.sha256}`, size: record.size }),
@@ -60,6 +71,8 @@ export interface Imported {
   added: StoredSource[];
   /** Sources that nothing proves and nobody trusts, or that the catalog does not know. */
   refused: { name: string; version: string; reason: SourceError }[];
+  /** What it says of images; not checked. */
+  images: ImageEntry[];
 }
 
 /**
@@ -75,7 +88,7 @@ export async function importSources(
   known: (name: string, version: string) => SourceRef | undefined,
   trust: readonly string[],
 ): Promise<Imported> {
-  const result: Imported = { added: [], refused: [] };
+  const result: Imported = { added: [], refused: [], images: [] };
   const incoming = await store.incoming();
   const broken = (why: string, cause?: unknown) =>
     new SourceError('SOURCE_ARCHIVE_BROKEN', `${file} cannot be imported: ${why}`, {
@@ -94,10 +107,11 @@ export async function importSources(
       end = entry.offset + 512 + Math.ceil((entry.header.size ?? 0) / 512) * 512;
       // Only a file's content is sure to come: that of a folder with a size never ends.
       if (type !== 'file') throw broken(`its entry ${name} is not a file`);
+      const image = /^images\/([\w.-]+)\.json$/.exec(name)?.[1];
       if (/^records\/[\w@.+-]+\.json$/.test(name) && (entry.header.size ?? 0) < 10 * 2 ** 20) {
-        const chunks: Buffer[] = [];
-        for await (const chunk of entry) chunks.push(chunk as Buffer);
-        record = parseRecord(Buffer.concat(chunks).toString('utf8'), name);
+        record = parseRecord(await textOf(entry), name);
+      } else if (!record && image && (entry.header.size ?? 0) < 10 * 2 ** 20) {
+        result.images.push({ id: image, text: await textOf(entry) });
       } else if (record && name === `sha256/${record.sha256}`) {
         const aside = besides(join(incoming, record.sha256));
         try {
@@ -139,6 +153,12 @@ export async function importSources(
       result.refused.push({ name: entry.name, version: entry.version, reason: error });
     }
   }
+}
+
+async function textOf(chunks: AsyncIterable<unknown>): Promise<string> {
+  const all: Buffer[] = [];
+  for await (const chunk of chunks) all.push(chunk as Buffer);
+  return Buffer.concat(all).toString('utf8');
 }
 
 /** The records that these sources have in the store; throws for one that is missing. */

@@ -9,6 +9,7 @@ import { tempFolder, thrownBy } from '../support/temp-folder.ts';
 
 const external = { name: 'zlib', version: '1.2.3', file: 'zlib-1.2.3.tar.gz', top: 'zlib-1.2.3', size: 9, sha256: 'e1', sha512: 'e2' };
 const catalog: Catalog = {
+  licences: { sources: {}, images: {} },
   xen: {
     name: 'xen',
     git: 'https://git.invalid/xen.git',

@@ -10,7 +10,12 @@ import { sha256 } from '../../src/util/hash.ts';
 import { daemonWith, empty, FakeContainer, type FakeDaemon, json, refuse } from '../support/fake-daemon.ts';
 import { thrownBy } from '../support/temp-folder.ts';
 
-const settings = { image: { base: 'my-base:1', suite: 'bookworm' as const }, debianMirror: undefined, offline: false };
+const settings = {
+  image: { base: 'my-base:1', suite: 'bookworm' as const },
+  debianMirror: undefined,
+  store: '/nonexistent',
+  offline: false,
+};
 const PROXIES = ['http_proxy', 'https_proxy', 'no_proxy', 'HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY'];
 const kept = new Map<string, string | undefined>();
 

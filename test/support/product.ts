@@ -27,6 +27,7 @@ export function makeProduct(): Product {
   write('externals.json', { externals: catalog.externals });
   write('reads.json', catalog.reads);
   write('grub2.json', catalog.grub2);
+  write('licences.json', catalog.licences);
   cpSync(join(root, 'test/fixtures/stand-in/edits'), join(folder, 'data/edits/pv-grub'), { recursive: true });
   mkdirSync(join(folder, 'data/edits/pvgrub2'), { recursive: true });
   cpSync(join(root, 'loaders'), join(folder, 'data/loaders'), { recursive: true });

@@ -67,6 +67,7 @@ export function makeStandIn(): StandIn {
     miniOs: { name: 'mini-os', git: 'https://xen.invalid/mini-os.git', ranges: [] },
     externals,
     reads: { kernelCompressions: [{ names: ['gzip'] }], fileSystems: [{ names: ['ext2'] }] },
+    licences: { sources: { xen: 'GPL-2.0-only', zlib: 'Zlib', newlib: 'words' }, images: { 'pv-grub': 'GPL-2.0-only' } },
     grub2: { name: 'grub2', tarball: 'https://grub.invalid/grub-{version}.tar.xz', releases: [] },
   };
   const trim = readFileSync(join(fixture, '../../../loaders/pv-grub/trim.pl'), 'utf8');

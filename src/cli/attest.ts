@@ -1,0 +1,58 @@
+import { randomBytes } from 'node:crypto';
+import type { Settings } from '../config/settings.ts';
+import { ownerLabels, thisOwner } from '../engine/labels.ts';
+import { errorText, runExitCode } from '../errors.ts';
+import { attestCell } from '../publish/attest.ts';
+import { ImageArchives } from '../publish/image-archives.ts';
+import { loadSigningKey } from '../publish/key-files.ts';
+import { renderer } from '../report/render.ts';
+import { Store } from '../sources/store.ts';
+import { type CommonOptions, planned, print, withEngine } from './context.ts';
+import { askPassphrase } from './passphrase.ts';
+
+/** What a command that may need an engine for a build image takes. */
+export interface ImageCommand {
+  setup: boolean;
+  yes?: boolean;
+}
+
+type AttestOptions = CommonOptions & ImageCommand & { key?: string };
+
+/** `pvgrub attest`: write buildinfo, SBOM and signed provenance beside images that are built. */
+export async function attestCommand(selectors: string[], options: AttestOptions): Promise<void> {
+  const emit = renderer('plain');
+  const warn = (text: string) => emit({ type: 'warning', text });
+  const { settings, cells, catalog } = await planned(selectors, options, 'default');
+  const key = await loadSigningKey(options.key, process.env, askPassphrase, warn);
+  const archives = imageArchives(settings, options);
+  const failures: unknown[] = [];
+  for (const cell of cells) {
+    try {
+      const { image, archived } = await attestCell(cell, {
+        output: settings.output,
+        catalog,
+        key,
+        archiveOf: async (digest) => (await archives.of(digest))?.record,
+      });
+      if (!archived) warn(`${cell.id}: its build image is neither in the store nor on the engine; its packages alone are named`);
+      print(`${cell.id}: ${image}.buildinfo, ${image}.cdx.json, ${image}.intoto.jsonl, signed by ${key.public.id}`);
+    } catch (error) {
+      failures.push(error);
+      process.stderr.write(`pvgrub: ${errorText(error)}\n`);
+    }
+  }
+  process.exitCode = runExitCode(failures);
+}
+
+/** Archives of build images for a command: an engine is looked for, or set up, where the store does not have one. */
+export function imageArchives(settings: Settings, options: ImageCommand): ImageArchives {
+  const emit = renderer('plain');
+  return new ImageArchives(new Store(settings.store), async (work) => {
+    let result: unknown;
+    await withEngine(settings, options, emit, async (engine, signal) => {
+      const labels = ownerLabels(thisOwner(randomBytes(8).toString('hex')));
+      result = await work(engine, { settings, labels, signal, say: (text) => emit({ type: 'note', text }) });
+    });
+    return result as never;
+  });
+}

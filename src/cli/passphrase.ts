@@ -1,0 +1,21 @@
+import { createInterface } from 'node:readline/promises';
+import { Writable } from 'node:stream';
+import { InterruptedError } from '../errors.ts';
+
+/** Ask for a passphrase on the terminal, without showing it; undefined where there is no terminal. */
+export async function askPassphrase(question: string): Promise<string | undefined> {
+  if (!process.stdin.isTTY || !process.stderr.isTTY) return undefined;
+  const unseen = new Writable({ write: (_chunk, _encoding, done) => done() });
+  const terminal = createInterface({ input: process.stdin, output: unseen, terminal: true });
+  process.stderr.write(question);
+  try {
+    return await new Promise((resolve, reject) => {
+      terminal.on('SIGINT', () => reject(new InterruptedError()));
+      terminal.on('close', () => resolve(undefined));
+      terminal.question('').then(resolve, reject);
+    });
+  } finally {
+    terminal.close();
+    process.stderr.write('\n');
+  }
+}

@@ -1,0 +1,65 @@
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { cellFolder, demandWhole, readMetadata } from '../build/artifacts.ts';
+import type { Metadata } from '../build/metadata.ts';
+import type { Catalog } from '../catalog/types.ts';
+import { OutputError } from '../errors.ts';
+import { inputHash } from '../plan/input-hash.ts';
+import type { Cell } from '../plan/plan.ts';
+import { writeFileAtomic } from '../util/files.ts';
+import { sha256File } from '../util/hash.ts';
+import { buildinfo } from './buildinfo.ts';
+import { signStatement } from './dsse.ts';
+import type { SigningKey } from './key.ts';
+import { type ImageArchive, provenance } from './provenance.ts';
+import { sbom } from './sbom.ts';
+
+/** Files that say what an image is, beside it: `<image>` and one of these. */
+export const ATTESTATIONS = { buildinfo: '.buildinfo', sbom: '.cdx.json', provenance: '.intoto.jsonl' } as const;
+
+/** What attesting needs of its surroundings. */
+export interface AttestContext {
+  output: string;
+  catalog: Catalog;
+  key: SigningKey;
+  /** The archive of the build image with a digest; undefined where it cannot be had. */
+  archiveOf: (digest: string) => Promise<ImageArchive | undefined>;
+}
+
+/**
+ * The metadata of a cell's image, if it was built from just this recipe.
+ * @throws OutputError OUTPUT_MISSING, OUTPUT_DAMAGED
+ */
+export async function builtCell(cell: Cell, output: string): Promise<Metadata> {
+  const folder = cellFolder(output, cell);
+  const metadata = await readMetadata(folder);
+  const missing = (why: string) =>
+    new OutputError('OUTPUT_MISSING', `${cell.id} is not built ${why}in ${output}`, {
+      hint: `pvgrub build ${cell.id} first, with the same --out; pvgrub matrix --why tells what has changed`,
+    });
+  if (!metadata) throw missing('');
+  const unpinned = metadata.sources.filter(({ proof }) => proof === null).map(({ name, sha256 }) => [name, sha256]);
+  if (inputHash(cell.recipe, metadata.buildImage.digest, Object.fromEntries(unpinned)) !== metadata.inputHash)
+    throw missing('from the present inputs ');
+  await demandWhole(folder, metadata);
+  return metadata;
+}
+
+/**
+ * Write a cell's buildinfo, SBOM and signed provenance beside its image.
+ * @returns the image's file name, and whether its build image is named by an archive
+ * @throws as builtCell
+ */
+export async function attestCell(cell: Cell, context: AttestContext): Promise<{ image: string; archived: boolean }> {
+  const metadata = await builtCell(cell, context.output);
+  const folder = cellFolder(context.output, cell);
+  const file = metadata.image.file;
+  const archive = await context.archiveOf(metadata.buildImage.digest);
+  const logs = (await readdir(folder)).filter((name) => name.endsWith('.log')).sort();
+  const files = await Promise.all(logs.map(async (name) => [name, await sha256File(join(folder, name))] as const));
+  const statement = provenance({ metadata, recipe: cell.recipe, archive, files: Object.fromEntries(files) });
+  await writeFileAtomic(join(folder, `${file}${ATTESTATIONS.buildinfo}`), buildinfo(metadata));
+  await writeFileAtomic(join(folder, `${file}${ATTESTATIONS.sbom}`), sbom(metadata, cell.recipe, context.catalog));
+  await writeFileAtomic(join(folder, `${file}${ATTESTATIONS.provenance}`), signStatement(statement, context.key));
+  return { image: file, archived: archive !== undefined };
+}

@@ -1,0 +1,99 @@
+import { randomBytes } from 'node:crypto';
+import { readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { stagingFolder, sweepWork } from '../build/artifacts.ts';
+import { buildCell } from '../build/cell.ts';
+import { ROOM_FOR_MEMORY } from '../build/run.ts';
+import type { Settings } from '../config/settings.ts';
+import { buildImageWith } from '../engine/build-image.ts';
+import type { Engine } from '../engine/engine.ts';
+import { ownerLabels, sweep, thisOwner } from '../engine/labels.ts';
+import { Shelf } from '../engine/shelf.ts';
+import { ReproduceError, SourceError } from '../errors.ts';
+import type { Told } from '../publish/read-provenance.ts';
+import type { Listener } from '../report/events.ts';
+import { Store, type StoredSource } from '../sources/store.ts';
+import { sha256 } from '../util/hash.ts';
+
+/** What rebuilding needs of its surroundings. */
+export interface RebuildContext {
+  engine: Engine;
+  settings: Settings;
+  signal: AbortSignal;
+  emit: Listener;
+}
+
+/**
+ * Build an image again from its provenance alone, with no network: sources and build image are those that it names by
+ * digest, recipe and edits its own, not this product's.
+ *
+ * @returns the image that came out; whether it is the published one is for the caller to see
+ * @throws SourceError SOURCE_UNAVAILABLE where the store has not the very bytes, STORE_CORRUPT;
+ *   ReproduceError ENVIRONMENT_DIFFERS where the build image cannot be had; as buildCell
+ */
+export async function rebuild(told: Told, { engine, settings, signal, emit }: RebuildContext): Promise<Buffer> {
+  const { cell } = told;
+  const say = (text: string) => emit({ type: 'note', text });
+  const warn = (text: string) => emit({ type: 'warning', text });
+  const labels = ownerLabels(thisOwner(randomBytes(8).toString('hex')));
+  const sources = await exactSources(told, new Store(settings.store));
+  await sweep(engine);
+  await sweepWork(settings.output);
+  const image = await buildImageWith(engine, told.buildImage.manifest, told.buildImage.packages, {
+    settings: { ...settings, offline: true },
+    labels,
+    signal,
+    say,
+  });
+  say(`build image ${image.digest.slice(0, 12)} with ${image.manifest.packages.length} packages, as the provenance has it`);
+  const shelf = new Shelf(engine, image.id, labels, warn);
+  const staging = await stagingFolder(settings.output, cell.id);
+  try {
+    await buildCell(cell, sources, staging, {
+      engine,
+      image,
+      labels,
+      limits: settings.limits,
+      jobs: settings.cores,
+      shelf,
+      inMemory: engine.memory >= ROOM_FOR_MEMORY,
+      signal,
+      onPhase: (phase) => emit({ type: 'cell-phase', cell: cell.id, phase }),
+      warn,
+    });
+    return await readFile(join(staging, told.image.file));
+  } finally {
+    await shelf.remove();
+    await rm(staging, { recursive: true, force: true });
+  }
+}
+
+/** The very bytes that a provenance names, from the store, read again. */
+async function exactSources(told: Told, store: Store): Promise<Map<string, StoredSource>> {
+  const records = await store.list();
+  const found = new Map<string, StoredSource>();
+  const missing: string[] = [];
+  for (const { name, version, sha256: digest } of told.sources) {
+    const record = records.find((one) => one.sha256 === digest && one.name === name && one.version === version);
+    if (record) found.set(name, { record, path: store.path(digest), proof: 'sha256' });
+    else missing.push(`${name} ${version}, sha256 ${digest}`);
+  }
+  if (missing.length > 0)
+    throw new SourceError('SOURCE_UNAVAILABLE', `the store has not all that ${told.cell.id} was built from`, {
+      expected: missing.join('\n'),
+      hint: 'pvgrub sources import the archive that `sources export --for` wrote for this image, or sources fetch from where its maker had them',
+    });
+  for (const source of found.values()) await store.check(source);
+  return found;
+}
+
+/** @throws ReproduceError NOT_REPRODUCIBLE where an image is not the published one */
+export function demandSame(told: Told, image: Uint8Array): void {
+  const got = sha256(image);
+  if (got === told.image.sha256) return;
+  throw new ReproduceError('NOT_REPRODUCIBLE', `${told.cell.id}: building it from its provenance gave another image`, {
+    expected: told.image.sha256,
+    got,
+    hint: 'compare both with diffoscope; pvgrub reproduce finds what is to blame where both can be built',
+  });
+}
