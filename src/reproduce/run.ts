@@ -105,7 +105,8 @@ export async function runReproduce(cells: readonly Cell[], context: ReproduceCon
           onPhase: (phase) => emit({ type: 'cell-phase', cell: cell.id, phase }),
           warn: (text) => emit({ type: 'warning', text }),
         });
-        const amended = await record(folder, metadata, outcome, `${engine.name} ${engine.version}`, variations);
+        const builder = there?.engine ?? engine;
+        const amended = await record(folder, metadata, outcome, `${builder.name} ${builder.version}`, variations);
         if (!outcome.ok) throw await differs(cell, metadata, first.image, outcome, settings.output);
         result.same.push(amended);
         const { size, sha256 } = metadata.image;

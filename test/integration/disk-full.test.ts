@@ -1,7 +1,11 @@
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
+import { ensureBuildImage } from '../../src/engine/build-image.ts';
+import { archiveImage } from '../../src/engine/image-archive.ts';
+import { ownerLabels, thisOwner } from '../../src/engine/labels.ts';
 import type { Cell } from '../../src/plan/plan.ts';
+import { Store } from '../../src/sources/store.ts';
 import { leftovers, makeBench } from '../support/run-stand-in.ts';
 import { standInOnEngine } from '../support/stand-in-on-engine.ts';
 
@@ -64,3 +68,29 @@ test('a full store fails the cell with a clear error, and nothing half-written s
     bench.remove();
   }
 });
+
+test.each(['30m', '600m'])(
+  'a store of %s is too full for the build image: told, and nothing of it stays',
+  async (size) => {
+    const bench = makeBench(engine, standIn.folder);
+    if (!mountSmall(bench.store, size)) {
+      bench.remove();
+      return;
+    }
+    try {
+      const labels = ownerLabels(thisOwner('disk-full'));
+      const image = await ensureBuildImage(engine, { settings: bench.settings({}), labels, say: () => {} });
+      await expect(archiveImage(engine, image, new Store(bench.store), labels)).rejects.toMatchObject({
+        code: 'STORE_DISK_FULL',
+        hint: expect.stringContaining('--store'),
+      });
+      expect(readdirSync(`${bench.store}/incoming`)).toEqual([]);
+      expect(await new Store(bench.store).list()).toEqual([]);
+      expect(await leftovers(engine)).toEqual({ containers: 0, volumes: 0 });
+    } finally {
+      execFileSync('umount', [bench.store]);
+      bench.remove();
+    }
+  },
+  60_000,
+);
