@@ -19,8 +19,15 @@ export { demandImage, type Inspection, inspectImage } from './inspect/inspect.ts
 export { inputHash } from './plan/input-hash.ts';
 export { type Cell, chooseCells, type PlanData, planMatrix } from './plan/plan.ts';
 export { select } from './plan/selector.ts';
+export { attestCell } from './publish/attest.ts';
+export { openStatements, type Statement, signStatement } from './publish/dsse.ts';
+export { loadPublicKey, loadSigningKey } from './publish/key-files.ts';
+export { readProvenance } from './publish/read-provenance.ts';
 export { applyEdits, loadEdits } from './recipes/edits.ts';
 export type { Arch, Edit, Loader, Recipe } from './recipes/types.ts';
 export type { Event, Listener } from './report/events.ts';
+export { rebuild } from './reproduce/from.ts';
+export { type ReproduceContext, type ReproduceResult, runReproduce } from './reproduce/run.ts';
+export { chosenVariations, VARIATIONS } from './reproduce/variations.ts';
 export { ensureSource } from './sources/fetch.ts';
 export { Store } from './sources/store.ts';
