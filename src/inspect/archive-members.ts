@@ -51,6 +51,8 @@ function tarMembers(buffer: Buffer): Member[] {
     if (magic < USTAR || header.length < 512) continue;
     const octal = (from: number, length: number) =>
       Number.parseInt(header.toString('latin1', from, from + length).replace(/[\0 ].*$/s, ''), 8);
+    // Most places with that word are no header, and tell it here, before everything is summed up.
+    if (!/^ *[0-7]{4,7}[\0 ]/.test(header.toString('latin1', SUM, SUM + 8))) continue;
     const sum = header.reduce((total, byte, i) => total + (i >= SUM && i < SUM + 8 ? 32 : byte), 0);
     if (sum !== octal(SUM, 8)) continue;
     const text = (from: number, length: number) => header.toString('latin1', from, from + length).replace(/\0.*$/s, '');

@@ -156,12 +156,12 @@ function textFindings(where: string, x: Uint8Array, y: Uint8Array): Finding[] {
 const quoted = (text: string | undefined) =>
   text === undefined ? 'nothing like it' : JSON.stringify(text.length > 100 ? `${text.slice(0, 100)}…` : text);
 
-/** Printable runs of six characters and more. */
+/** Printable runs of six characters and more; long ones in pieces, which takes no stack. */
 function texts(bytes: Uint8Array): Set<string> {
   return new Set(
     Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
       .toString('latin1')
-      .match(/[\x20-\x7e]{6,}/g) ?? [],
+      .match(/[\x20-\x7e]{6,300}/g) ?? [],
   );
 }
 

@@ -78,7 +78,8 @@ export async function runReproduce(cells: readonly Cell[], context: ReproduceCon
     if (swept > 0) emit({ type: 'note', text: `removed ${swept} leftovers of a run that was killed` });
     const options = { settings, labels, signal, say: (text: string) => emit({ type: 'note', text }) };
     const image = await ensureBuildImage(engine, options);
-    const inMemory = engine.memory / side >= ROOM_FOR_MEMORY;
+    const memory = Math.min(engine.memory, context.other?.memory ?? engine.memory);
+    const inMemory = memory / side >= ROOM_FOR_MEMORY;
     const { here, there, variations } = await sites(image, inMemory, context, options, shelves);
     emit({ type: 'note', text: `variations: ${variations.map(({ name }) => name).join(', ') || 'none'}` });
 
