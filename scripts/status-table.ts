@@ -1,6 +1,7 @@
 import type { Metadata } from '../src/build/metadata.ts';
 import { seriesOf } from '../src/catalog/version.ts';
 import type { Cell } from '../src/plan/plan.ts';
+import { type Blame, blameText } from '../src/reproduce/report.ts';
 
 /** What was seen to build, boot and come about again, as data (docs/status.json) and as a page (docs/status.md). Pure. */
 
@@ -25,7 +26,7 @@ export interface CellStatus {
    */
   boot?: { ok: boolean; hypervisor: string; cases: string[]; refused: string[]; failed: string[] };
   /** Whether this very image came about again under these variations; absent where it was not tried. */
-  reproduced?: { ok: boolean; variations: string[]; blame?: string[] };
+  reproduced?: { ok: boolean; variations: string[]; unvaried?: Blame['unvaried']; blame?: string[] };
 }
 
 /** By cell id, in the order of the matrix. */
@@ -58,8 +59,14 @@ export function statusOf({ build, inputHash, image, sources, boot, reproduced }:
   };
 }
 
-function reproductionOf({ ok, variations, blame }: NonNullable<Metadata['reproduced']>): NonNullable<CellStatus['reproduced']> {
-  return { ok, variations, ...(blame ? { blame } : {}) };
+function reproductionOf({ ok, variations, unvaried, blame }: NonNullable<Metadata['reproduced']>): NonNullable<CellStatus['reproduced']> {
+  return { ok, variations, ...(unvaried ? { unvaried } : {}), ...(blame ? { blame } : {}) };
+}
+
+/** The wider proof of two; a failure counts for more than any. */
+function widerOf(was: CellStatus['reproduced'], is: CellStatus['reproduced']): CellStatus['reproduced'] {
+  if (!was || !is?.ok) return is ?? was;
+  return was.ok && was.variations.length > is.variations.length ? was : is;
 }
 
 /**
@@ -84,7 +91,7 @@ export function addStatus(
     }
     const same = is && was?.sha256 === is.sha256 ? was : undefined;
     const boot = is?.boot ?? same?.boot;
-    const reproduced = is?.reproduced ?? same?.reproduced;
+    const reproduced = widerOf(same?.reproduced, is?.reproduced);
     const now = is ? { ...is, ...(boot ? { boot } : {}), ...(reproduced ? { reproduced } : {}) } : was;
     if (now) status[id] = now;
   }
@@ -96,8 +103,7 @@ function row({ id, version, arch }: Cell, status: CellStatus | undefined, wantin
   if (!status) return [name, arch, wanting ? 'no' : 'not yet', '', '', '', '', '', ''];
   const { boot, reproduced, unproved, miniOs = '' } = status;
   const booted = boot === undefined ? 'not tried' : boot.ok ? boot.cases.join(', ') : `**fails**: ${boot.failed.join(', ')}`;
-  const again =
-    reproduced === undefined ? 'not tried' : reproduced.ok ? 'yes' : `**no**: ${reproduced.blame?.join(', ') || 'nothing varied, too'}`;
+  const again = reproduced === undefined ? 'not tried' : reproduced.ok ? 'yes' : `**no**: ${blameText(reproduced)}`;
   const taken = unproved.map((source) => (source === 'mini-os' ? `mini-os ${miniOs.replace(/^([0-9a-f]{12})[0-9a-f]+$/, '$1')}` : source));
   const time = status.toolchainFrom === id ? `${status.seconds} *` : `${status.seconds}`;
   return [name, arch, status.built, booted, again, `\`${status.sha256}\``, String(status.size), time, taken.join(', ')];
@@ -117,7 +123,9 @@ export function statusPage(cells: readonly Cell[], status: Status, wanting: Read
   const known = cells.flatMap(({ id }) => status[id] ?? []);
   const booted = known.filter(({ boot }) => boot?.ok).length;
   const same = known.filter(({ reproduced }) => reproduced?.ok);
-  const variations = [...new Set(same.flatMap(({ reproduced }) => reproduced?.variations ?? []))];
+  // Those that hold for all of them.
+  const [first = [], ...others] = same.map(({ reproduced }) => reproduced?.variations ?? []);
+  const variations = first.filter((name) => others.every((list) => list.includes(name)));
   const xens = [...new Set(known.flatMap(({ boot }) => boot?.hypervisor ?? []))];
   const lines = [
     '# What was seen to build, to boot, and to come about again',

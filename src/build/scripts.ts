@@ -120,7 +120,13 @@ export const INTO_MEMORY: Step = { phase: 'unpack', run: 'find /disk/src -mindep
 /** The same with all files in another order: a folder in memory lists them by their age, where a disk has an order of its own. */
 export const INTO_MEMORY_REVERSED: Step = {
   phase: 'unpack',
-  run: '(cd /disk/src && find . -mindepth 1 -print0 | LC_ALL=C sort -rz | tar --null --no-recursion -T - -cf -) | tar -xpf - --no-same-owner',
+  run: [
+    '(cd /disk/src && find . -mindepth 1 -print0) > ../tmp/names',
+    'LC_ALL=C sort -rz -o ../tmp/names ../tmp/names',
+    '(tar -C /disk/src --null --no-recursion -T ../tmp/names -cf - || echo > ../tmp/cut) | tar -xpf - --no-same-owner',
+    'test ! -e ../tmp/cut',
+    'rm ../tmp/names',
+  ].join('\n'),
 };
 
 /**

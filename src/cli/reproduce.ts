@@ -1,4 +1,4 @@
-import { greet } from '../engine/engine.ts';
+import { findEngine } from '../engine/find/find.ts';
 import { UsageError } from '../errors.ts';
 import { renderer } from '../report/render.ts';
 import { runReproduce } from '../reproduce/run.ts';
@@ -31,7 +31,12 @@ export async function reproduceCommand(selectors: string[], options: ReproduceOp
   const variations = chosenVariations(options.vary);
   const { settings, cells } = await planned(selectors, options, 'default');
   await withEngine(settings, options, emit, async (engine, signal) => {
-    const other = options.otherEngine === undefined ? undefined : await greet(options.otherEngine, '--other-engine');
+    const other = options.otherEngine === undefined ? undefined : await findEngine(options.otherEngine);
+    if (other && (other.endpoint === engine.endpoint || (other.id && other.id === engine.id)))
+      throw new UsageError('OPTION_INVALID', '--other-engine names the engine that is used already', {
+        got: `${engine.endpoint} and ${other.endpoint}`,
+        hint: 'give the address of another engine, or leave it out',
+      });
     const result = await runReproduce(cells, { engine, other, settings, cwd: process.cwd(), emit, signal, variations });
     process.exitCode = result.exit;
   });

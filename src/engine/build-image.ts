@@ -26,9 +26,7 @@ export async function ensureBuildImage(engine: Engine, options: ImageOptions): P
   const dockerfile = await buildDockerfile();
   const offline = async (tag: string) => {
     const archive = await newestArchive(new Store(options.settings.store), sha256(dockerfile));
-    if (!archive) return false;
-    await restore(engine, archive, tag, options);
-    return true;
+    return archive !== undefined && (await restored(engine, archive, tag, options)).right !== undefined;
   };
   const image = await ensureImage(engine, { name: 'build image', dockerfile, identity: '', files: async () => [], offline }, options);
   const built = await described(engine, image.id, { dockerfile: sha256(dockerfile), base: image.base }, options);
@@ -65,17 +63,38 @@ async function newestArchive(store: Store, dockerfile: string): Promise<SourceRe
   return undefined;
 }
 
-/** Make the image of an archive in the store. */
-async function restore(engine: Engine, { sha256: digest }: SourceRecord, tag: string, { settings, say }: ImageOptions): Promise<string> {
-  const store = new Store(settings.store);
-  say(`taking the build image from its archive ${digest.slice(0, 12)}`);
-  return importImage(engine, store.path(digest), {
-    tag,
-    labels: ({ manifest }) => ({
-      [LABEL]: manifest.dockerfile,
-      [BASE_LABEL]: `${manifest.base.replace(/; from the archive .*$/, '')}; from the archive ${digest}`,
-    }),
-  });
+/**
+ * Make the image of an archive in the store, whose bytes are read again first.
+ * @returns `right`: the image, if it has just the packages that the archive's name stands for. Else it gets no name and is
+ *   removed again; `wrong` tells what it was, if packages could be listed in it at all
+ */
+async function restored(
+  engine: Engine,
+  record: SourceRecord,
+  tag: string,
+  options: ImageOptions,
+): Promise<{ right?: BuildImage; wrong?: BuildImage | undefined }> {
+  const store = new Store(options.settings.store);
+  const path = store.path(record.sha256);
+  await store.check({ record, path, proof: undefined });
+  options.say(`taking the build image from its archive ${record.sha256.slice(0, 12)}`);
+  const base = (was: string) => `${was.replace(/; from the archive .*$/, '')}; from the archive ${record.sha256}`;
+  const { id, manifest } = await importImage(engine, path, ({ manifest }) => ({
+    [LABEL]: manifest.dockerfile,
+    [BASE_LABEL]: base(manifest.base),
+  }));
+  const imported = engine.docker.getImage(id);
+  let right: BuildImage | undefined;
+  try {
+    const image = await describedIfAny(engine, id, { ...manifest, base: base(manifest.base) }, options);
+    if (image?.digest !== record.version) return { wrong: image };
+    const [repo = tag, name] = tag.split(':');
+    await imported.tag({ repo, ...(name === undefined ? {} : { tag: name }) });
+    right = image;
+    return { right };
+  } finally {
+    if (!right) await imported.remove({ force: true });
+  }
 }
 
 /**
@@ -89,9 +108,8 @@ export async function buildImageWith(
   packages: readonly string[],
   options: ImageOptions,
 ): Promise<BuildImage> {
-  const { docker } = engine;
   const seen: BuildImage[] = [];
-  for (const { Id, Labels } of await docker.listImages({ filters: { reference: ['pvgrub-forge-build'] } })) {
+  for (const { Id, Labels } of await engine.docker.listImages({ filters: { reference: ['pvgrub-forge-build'] } })) {
     const of = { dockerfile: Labels?.[LABEL] ?? '', base: Labels?.[BASE_LABEL] ?? 'unknown base' };
     const image = await describedIfAny(engine, Id, of, options);
     if (image?.digest === digest) return image;
@@ -99,14 +117,9 @@ export async function buildImageWith(
   }
   const archive = await archivedImage(new Store(options.settings.store), digest);
   if (archive) {
-    await new Store(options.settings.store).check(archive);
-    const { manifest } = await readImageArchive(archive.path);
-    const id = await restore(engine, archive.record, `pvgrub-forge-build:${digest.slice(0, 16)}`, options);
-    const image = await describedIfAny(engine, id, manifest, options);
-    if (image?.digest === digest) return image;
-    // It is not what it says: nobody shall take it for that.
-    await docker.getImage(id).remove({ force: true });
-    if (image) seen.unshift(image);
+    const { right, wrong } = await restored(engine, archive.record, `pvgrub-forge-build:${digest.slice(0, 16)}`, options);
+    if (right) return right;
+    if (wrong) seen.unshift(wrong);
   }
   const [nearest] = seen;
   throw new ReproduceError('ENVIRONMENT_DIFFERS', 'the build image cannot be made the same', {

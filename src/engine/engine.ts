@@ -15,6 +15,8 @@ export interface Engine {
   apiVersion: string;
   cores: number;
   memory: number;
+  /** What the engine calls itself, the same at each of its addresses; empty where it has no such name. */
+  id?: string;
 }
 
 /**
@@ -75,7 +77,7 @@ export async function greet(endpoint: Endpoint, foundBy: string, timeoutMs = 500
   const abortSignal = AbortSignal.timeout(timeoutMs);
   // dockerode takes options here, which its types do not know.
   const asking = docker as unknown as Record<'version', (options: object) => Promise<DockerVersion>> &
-    Record<'info', (options: object) => Promise<{ NCPU: number; MemTotal: number }>>;
+    Record<'info', (options: object) => Promise<{ NCPU: number; MemTotal: number; ID?: string }>>;
   const late = new Promise<never>((_, reject) => {
     abortSignal.addEventListener('abort', () => reject(new Error(`no answer within ${timeoutMs / 1000} s`)), { once: true });
   });
@@ -97,6 +99,7 @@ export async function greet(endpoint: Endpoint, foundBy: string, timeoutMs = 500
     apiVersion: version.ApiVersion,
     cores: info.NCPU,
     memory: info.MemTotal,
+    id: info.ID ?? '',
   };
 }
 

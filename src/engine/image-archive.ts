@@ -212,19 +212,18 @@ function parseImage(text: string): ArchivedImage {
 }
 
 /**
- * Make the image of an archive on an engine.
- * @param tag the name it gets
+ * Make the image of an archive on an engine, without a name.
  * @param labels what it is marked with
- * @returns its id there
+ * @returns its id there, and what the archive says of it
  * @throws EngineError IMAGE_BUILD_FAILED, ENGINE_LOST; SourceError SOURCE_ARCHIVE_BROKEN
  */
 export async function importImage(
   engine: Engine,
   archive: string,
-  { tag, labels }: { tag: string; labels: (image: ArchivedImage) => Record<string, string> },
-): Promise<string> {
+  labels: (image: ArchivedImage) => Record<string, string>,
+): Promise<{ id: string; manifest: Manifest }> {
   let id: string | undefined;
-  await readImageArchive(archive, async (image, rootfs) => {
+  const { manifest } = await readImageArchive(archive, async (image, rootfs) => {
     const { Env, User, WorkingDir } = image.config;
     const changes = [
       ...Env.map((one) => `ENV ${one}`),
@@ -240,7 +239,5 @@ export async function importImage(
     }
   });
   if (id === undefined) throw new EngineError('IMAGE_BUILD_FAILED', 'the engine does not say what it imported');
-  const [repo = tag, name = 'latest'] = tag.split(':');
-  await engine.docker.getImage(id).tag({ repo, tag: name });
-  return id;
+  return { id, manifest };
 }

@@ -12,6 +12,8 @@ export interface Member {
 }
 
 const AR_MAGIC = '!<arch>\n';
+/** An image has some hundreds. */
+const MOST = 20_000;
 
 /** All members of all archives that begin anywhere in these bytes, in their order. Damaged ones end their archive. */
 export function archiveMembers(bytes: Uint8Array): Member[] {
@@ -21,18 +23,22 @@ export function archiveMembers(bytes: Uint8Array): Member[] {
 
 function arMembers(buffer: Buffer): Member[] {
   const members: Member[] = [];
-  for (let magic = buffer.indexOf(AR_MAGIC); magic >= 0; magic = buffer.indexOf(AR_MAGIC, magic + 1)) {
-    for (let at = magic + AR_MAGIC.length; at + 60 <= buffer.length && buffer.toString('latin1', at + 58, at + 60) === '`\n'; ) {
+  let behind = 0;
+  for (let magic = buffer.indexOf(AR_MAGIC); magic >= 0; magic = buffer.indexOf(AR_MAGIC, behind)) {
+    behind = magic + AR_MAGIC.length;
+    for (let at = behind; members.length < MOST && at + 60 <= buffer.length && buffer.toString('latin1', at + 58, at + 60) === '`\n'; ) {
+      behind = at;
       const field = (from: number, to: number) => buffer.toString('latin1', at + from, at + to).trim();
       const size = Number(field(48, 58));
       if (!Number.isSafeInteger(size) || size < 0) break;
       members.push({
         archive: 'ar',
-        name: field(0, 16).replace(/(?<=.)\/$/, ''),
+        // GNU ends a name with a slash; the tables of symbols and of long names are called "/" and "//".
+        name: field(0, 16).replace(/(?<=[^/])\/$/, ''),
         mtime: Number(field(16, 28)),
         uid: Number(field(28, 34)),
         gid: Number(field(34, 40)),
-        mode: Number.parseInt(field(40, 48), 8),
+        mode: Number.parseInt(field(40, 48) || '0', 8),
       });
       at += 60 + size + (size & 1);
     }
@@ -46,7 +52,7 @@ const SUM = 148;
 
 function tarMembers(buffer: Buffer): Member[] {
   const members: Member[] = [];
-  for (let magic = buffer.indexOf('ustar'); magic >= 0; magic = buffer.indexOf('ustar', magic + 1)) {
+  for (let magic = buffer.indexOf('ustar'); magic >= 0 && members.length < MOST; magic = buffer.indexOf('ustar', magic + 1)) {
     const header = buffer.subarray(magic - USTAR, magic - USTAR + 512);
     if (magic < USTAR || header.length < 512) continue;
     const octal = (from: number, length: number) =>

@@ -46,10 +46,17 @@ export function elfSymbols(bytes: Uint8Array, elf: Elf): ElfSymbol[] {
 }
 
 /**
- * The symbol that a place in a section belongs to: the last one that begins at or before it, with the distance.
+ * The symbol that a place in a section belongs to: the last one that begins at or before it, with the distance, and whether it lies inside.
  * @param symbols sorted by value
  */
-export function symbolAt(symbols: readonly ElfSymbol[], section: number, address: number): { name: string; offset: number } | undefined {
+export function symbolAt(
+  symbols: readonly ElfSymbol[],
+  section: number,
+  address: number,
+): { name: string; offset: number; inside: boolean } | undefined {
   const found = symbols.findLast((symbol) => symbol.section === section && symbol.value <= address);
-  return found && { name: found.name, offset: address - found.value };
+  if (!found) return undefined;
+  const offset = address - found.value;
+  // Those that assemblers make have no size.
+  return { name: found.name, offset, inside: found.size === 0 || offset < found.size };
 }

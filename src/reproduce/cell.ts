@@ -1,6 +1,6 @@
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { stagingFolder } from '../build/artifacts.ts';
+import { outputError, stagingFolder } from '../build/artifacts.ts';
 import { buildCell } from '../build/cell.ts';
 import type { Metadata } from '../build/metadata.ts';
 import type { Engine } from '../engine/engine.ts';
@@ -10,12 +10,14 @@ import type { Cell } from '../plan/plan.ts';
 import type { StoredSource } from '../sources/store.ts';
 import { sha256 } from '../util/hash.ts';
 import { explainDifference, type Finding } from './explain.ts';
+import type { Blame } from './report.ts';
 import { usually, type Variation, varied } from './variations.ts';
 
 /** An engine to build on, with what is there for it. */
 export interface Site {
   engine: Engine;
-  /** Id of the image to build in. */
+  /** Id of the build image, and of the one to build in under variations that need more. */
+  plain: string;
   image: string;
   shelf: Shelf;
 }
@@ -44,54 +46,64 @@ export interface Rebuilt {
   failure?: BuildError | OutputError;
 }
 
-/** What comparing gave; `blame` and `findings` are empty for the same bytes. */
+/** What comparing gave. */
 export interface Outcome {
   ok: boolean;
   sha256: string | undefined;
   debug: boolean | undefined;
-  /** Whether the image came about again with nothing varied. */
-  steady: boolean;
-  blame: string[];
+  /** Empty for the same bytes. */
   findings: Finding[];
   rebuilt: Rebuilt;
 }
 
 /**
- * Build a cell again under all variations at once and compare it with its image. Where that is another one: once more
- * under none and under each of them, to find which are to blame.
- *
+ * Build a cell again under all variations at once and compare it with its image.
  * @param first what stands in the output folder: metadata, and the image's bytes
  * @throws as buildCell
  */
 export async function reproduceCell(
   cell: Cell,
   sources: ReadonlyMap<string, StoredSource>,
-  first: { metadata: Metadata; image: Uint8Array },
+  { metadata, image }: { metadata: Metadata; image: Uint8Array },
   context: AgainContext,
 ): Promise<Outcome> {
-  const { metadata, image } = first;
   const { variations } = context;
-  const again = (chosen: readonly Variation[]) => build(cell, sources, metadata.build.cores, chosen, context);
-  const rebuilt = await again(variations);
+  const rebuilt = await build(cell, sources, metadata.build.cores, variations, context);
   // DWARF names the folders that things were compiled in: at another place the debug file is another one.
   const moved = variations.some(({ name }) => name === 'path');
   const debug = metadata.debug && rebuilt.debug && !moved ? sha256(rebuilt.debug) === metadata.debug.sha256 : undefined;
   const digest = rebuilt.image && sha256(rebuilt.image);
-  if (digest === metadata.image.sha256) return { ok: true, sha256: digest, debug, steady: true, blame: [], findings: [], rebuilt };
-  const differs = async (chosen: readonly Variation[]) => {
-    context.onPhase(`blame: ${chosen.map(({ name }) => name).join() || 'nothing varied'}`);
-    const { image: its } = await again(chosen);
-    return !its || sha256(its) !== metadata.image.sha256;
-  };
-  const blame: string[] = [];
-  const steady = variations.length > 0 && !(await differs([]));
-  if (steady && variations.length === 1) blame.push(...variations.map(({ name }) => name));
-  else if (steady) for (const variation of variations) if (await differs([variation])) blame.push(variation.name);
+  const ok = digest === metadata.image.sha256;
   const { failure } = rebuilt;
   const findings = failure
     ? [{ where: 'build', what: [failure.message, failure.got].join('\n') }]
-    : explainDifference(image, rebuilt.image as Uint8Array);
-  return { ok: false, sha256: digest, debug, steady, blame, findings, rebuilt };
+    : ok
+      ? []
+      : explainDifference(image, rebuilt.image as Uint8Array);
+  return { ok, sha256: digest, debug, findings, rebuilt };
+}
+
+/**
+ * Find what makes a cell another image: build it again with nothing varied, and then under each variation alone.
+ * @throws as buildCell
+ */
+export async function findBlame(
+  cell: Cell,
+  sources: ReadonlyMap<string, StoredSource>,
+  { build: { cores }, image }: Metadata,
+  context: AgainContext,
+): Promise<Blame> {
+  const differs = async (chosen: readonly Variation[]) => {
+    context.onPhase(`blame: ${chosen.map(({ name }) => name).join() || 'nothing varied'}`);
+    const { image: its } = await build(cell, sources, cores, chosen, context);
+    if (!its) return 'fails';
+    return sha256(its) === image.sha256 ? 'same' : 'differs';
+  };
+  const unvaried = await differs([]);
+  const blame: string[] = [];
+  if (unvaried === 'same')
+    for (const variation of context.variations) if ((await differs([variation])) !== 'same') blame.push(variation.name);
+  return { unvaried, blame };
 }
 
 async function build(
@@ -102,7 +114,8 @@ async function build(
   context: AgainContext,
 ): Promise<Rebuilt> {
   const { surroundings, jobs, elsewhere } = varied(usually(cores), variations);
-  const { engine, image, shelf } = (elsewhere ? context.there : undefined) ?? context.here;
+  const { engine, shelf, ...site } = (elsewhere ? context.there : undefined) ?? context.here;
+  const image = variations.some(({ needsImage }) => needsImage) ? site.image : site.plain;
   const staging = await stagingFolder(context.output, cell.id);
   try {
     await buildCell(cell, sources, staging, {
@@ -120,7 +133,8 @@ async function build(
     });
     const outputs = cell.recipe.outputs.map(async ({ file, role }) => [role, await readFile(join(staging, file))] as const);
     return { ...Object.fromEntries(await Promise.all(outputs)), log: await logOf(staging) };
-  } catch (error) {
+  } catch (thrown) {
+    const error = outputError(thrown, context.output);
     // That a variation makes the build fail is an answer; one that ran out of memory, time or disk is none.
     if (!(error instanceof OutputError || (error instanceof BuildError && error.code === 'BUILD_FAILED'))) throw error;
     return { log: await logOf(staging), failure: error };

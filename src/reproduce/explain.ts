@@ -13,28 +13,40 @@ export interface Finding {
   what: string;
 }
 
-/** How many findings of one kind are told. */
+/** How many findings of one kind are told, and how many characters of each. */
 const TOLD = 6;
+const LONGEST = 400;
+/** Sections that are looked into; files have some dozens. */
+const MAX_SECTIONS = 400;
 
 /**
  * Compare two images, or any two files.
  * @returns what differs, the most telling first; nothing for the same bytes
  */
 export function explainDifference(one: Uint8Array, other: Uint8Array): Finding[] {
+  // Names come from the files: nothing of them shall move a cursor, or fill a screen.
+  const shown = (text: string) => {
+    const plain = text.replace(/[^\x20-\x7e]/g, '?');
+    return plain.length > LONGEST ? `${plain.slice(0, LONGEST)}…` : plain;
+  };
+  return findings(one, other).map(({ where, what }) => ({ where: shown(where), what: shown(what) }));
+}
+
+function findings(one: Uint8Array, other: Uint8Array): Finding[] {
   if (Buffer.compare(one, other) === 0) return [];
   const headers = gzipFindings(one, other);
   const [a, b] = [unpacked(one), unpacked(other)];
   if (Buffer.compare(a, b) === 0)
     return headers.length > 0 ? headers : [{ where: 'gzip', what: 'the same content, compressed in another way' }];
-  const findings = [...headers, ...memberFindings(a, b)];
+  const told = [...headers, ...memberFindings(a, b)];
   try {
-    if (isElf(a) && isElf(b)) findings.push(...elfFindings(a, b));
-    else findings.push(...textFindings('content', a, b), byteFinding('content', a, b));
+    if (isElf(a) && isElf(b)) told.push(...elfFindings(a, b));
+    else told.push(...textFindings('content', a, b), byteFinding('content', a, b));
   } catch (error) {
     if (!(error instanceof NotElf || error instanceof RangeError)) throw error;
-    findings.push({ where: 'ELF', what: `one of them is damaged: ${error.message}` }, byteFinding('content', a, b));
+    told.push({ where: 'ELF', what: `one of them is damaged: ${error.message}` }, byteFinding('content', a, b));
   }
-  return findings;
+  return told;
 }
 
 function unpacked(bytes: Uint8Array): Uint8Array {
@@ -46,7 +58,7 @@ function unpacked(bytes: Uint8Array): Uint8Array {
   }
 }
 
-const differing = (name: string, a: unknown, b: unknown) => (a === b ? [] : [`${name} ${a} and ${b}`]);
+const differing = (name: string, a: unknown, b: unknown) => (Object.is(a, b) ? [] : [`${name} ${a} and ${b}`]);
 
 function gzipFindings(one: Uint8Array, other: Uint8Array): Finding[] {
   const [a, b] = [gzipHeader(one), gzipHeader(other)];
@@ -62,23 +74,33 @@ function gzipFindings(one: Uint8Array, other: Uint8Array): Finding[] {
 }
 
 function memberFindings(a: Uint8Array, b: Uint8Array): Finding[] {
-  const [members, others] = [archiveMembers(a), archiveMembers(b)];
-  const key = ({ archive, name }: Member) => `${archive} member ${name}`;
-  const byKey = new Map(others.map((member) => [key(member), member]));
+  const [members, others] = [keyed(archiveMembers(a)), keyed(archiveMembers(b))];
   const findings: Finding[] = [];
-  for (const member of members) {
-    const other = byKey.get(key(member));
-    byKey.delete(key(member));
+  for (const [key, member] of members) {
+    const other = others.get(key);
     if (!other) continue;
     const what = (['mtime', 'uid', 'gid', 'mode'] as const).flatMap((name) => differing(name, member[name], other[name]));
-    if (what.length > 0) findings.push({ where: key(member), what: what.join('; ') });
+    if (what.length > 0) findings.push({ where: `${member.archive} member ${member.name}`, what: what.join('; ') });
   }
-  const orders = [members, others].map((list) => list.map(key));
+  const orders = [members, others].map((list) => [...list.keys()]);
   if (findings.length === 0 && JSON.stringify(orders[0]) !== JSON.stringify(orders[1])) {
     const same = JSON.stringify(orders[0]?.toSorted()) === JSON.stringify(orders[1]?.toSorted());
     findings.push({ where: 'archive', what: same ? 'the same members in another order' : 'other members' });
   }
   return shortened(findings, 'members');
+}
+
+/** Members by name; of those with the same name the first, the second and so on belong together. */
+function keyed(members: readonly Member[]): Map<string, Member> {
+  const times = new Map<string, number>();
+  return new Map(
+    members.map((member) => {
+      const name = `${member.archive} ${member.name}`;
+      const time = times.get(name) ?? 0;
+      times.set(name, time + 1);
+      return [`${name} ${time}`, member];
+    }),
+  );
 }
 
 function elfFindings(a: Uint8Array, b: Uint8Array): Finding[] {
@@ -89,18 +111,23 @@ function elfFindings(a: Uint8Array, b: Uint8Array): Finding[] {
     ...differing('entry', one.entry, other.entry),
   ];
   const findings: Finding[] = head.length === 0 ? [] : [{ where: 'ELF header', what: head.join('; ') }];
-  const names = (elf: Elf) => elf.sections.map(({ name }) => name);
-  const gone = names(one).filter((name) => !names(other).includes(name));
-  const added = names(other).filter((name) => !names(one).includes(name));
+  if (Math.max(one.sections.length, other.sections.length) > MAX_SECTIONS)
+    return [...findings, { where: 'ELF sections', what: 'more than are looked into' }, byteFinding('content', a, b)];
+  const names = (elf: Elf) => new Set(elf.sections.map(({ name }) => name));
+  const [mine, its] = [names(one), names(other)];
+  const gone = [...mine].filter((name) => !its.has(name));
+  const added = [...its].filter((name) => !mine.has(name));
   if (gone.length + added.length > 0)
     findings.push({
       where: 'ELF sections',
       what: [...gone.map((name) => `only the first has ${name}`), ...added.map((name) => `only the second has ${name}`)].join('; '),
     });
   const parts: Finding[] = [];
+  const symbols = elfSymbols(a, one);
   for (const [index, section] of one.sections.entries()) {
     const twin = other.sections.find(({ name }) => name === section.name);
     if (!twin) continue;
+    if (parts.length > 2 * TOLD) break;
     const where = section.name === '' ? 'ELF' : section.name;
     const [x, y] = [sectionBytes(a, section), sectionBytes(b, twin)];
     if (x.length === 0 && y.length === 0) {
@@ -110,11 +137,16 @@ function elfFindings(a: Uint8Array, b: Uint8Array): Finding[] {
     if (Buffer.compare(x, y) === 0) continue;
     const texts = textFindings(where, x, y);
     const bytes = byteFinding(where, x, y);
-    const symbol = symbolAt(elfSymbols(a, one), index, section.addr + firstDifference(x, y));
-    parts.push(...texts, symbol ? { where, what: `${bytes.what}, in ${symbol.name}+0x${symbol.offset.toString(16)}` } : bytes);
+    const symbol = symbolAt(symbols, index, section.addr + firstDifference(x, y));
+    parts.push(...texts, symbol ? { where, what: `${bytes.what}, ${placeOf(symbol)}` } : bytes);
   }
   findings.push(...shortened(parts, 'sections'));
   return findings.length > 0 ? findings : [byteFinding('ELF, outside of its sections', a, b)];
+}
+
+/** "in" a symbol, or "behind" one that ends before. */
+function placeOf({ name, offset, inside }: NonNullable<ReturnType<typeof symbolAt>>): string {
+  return `${inside ? 'in' : 'behind'} ${name}+0x${offset.toString(16)}`;
 }
 
 function firstDifference(x: Uint8Array, y: Uint8Array): number {

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { readFile, rm } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { stagingFolder, sweepWork } from '../build/artifacts.ts';
 import { buildCell } from '../build/cell.ts';
@@ -48,6 +48,16 @@ export async function rebuild(told: Told, { engine, settings, signal, emit }: Re
   say(`build image ${image.digest.slice(0, 12)} with ${image.manifest.packages.length} packages, as the provenance has it`);
   const shelf = new Shelf(engine, image.id, labels, warn);
   const staging = await stagingFolder(settings.output, cell.id);
+  /** Keep a file for whoever looks for the reason; not being able to is no answer of its own. */
+  const keep = async (file: string, as: string) => {
+    const folder = join(settings.output, 'failed');
+    await mkdir(folder, { recursive: true })
+      .then(() => rename(join(staging, file), join(folder, as)))
+      .then(
+        () => say(`kept: ${join(folder, as)}`),
+        () => {},
+      );
+  };
   try {
     await buildCell(cell, sources, staging, {
       engine,
@@ -61,7 +71,12 @@ export async function rebuild(told: Told, { engine, settings, signal, emit }: Re
       onPhase: (phase) => emit({ type: 'cell-phase', cell: cell.id, phase }),
       warn,
     });
-    return await readFile(join(staging, told.image.file));
+    const rebuilt = await readFile(join(staging, told.image.file));
+    if (sha256(rebuilt) !== told.image.sha256) await keep(told.image.file, `${cell.id}.rebuilt-${told.image.file}`);
+    return rebuilt;
+  } catch (error) {
+    await keep('build.log', `${cell.id}.rebuilt.log`);
+    throw error;
   } finally {
     await shelf.remove();
     await rm(staging, { recursive: true, force: true });
@@ -94,6 +109,6 @@ export function demandSame(told: Told, image: Uint8Array): void {
   throw new ReproduceError('NOT_REPRODUCIBLE', `${told.cell.id}: building it from its provenance gave another image`, {
     expected: told.image.sha256,
     got,
-    hint: 'compare both with diffoscope; pvgrub reproduce finds what is to blame where both can be built',
+    hint: `compare the published image with failed/${told.cell.id}.rebuilt-${told.image.file} in the output folder, with diffoscope or pvgrub inspect`,
   });
 }

@@ -12,20 +12,31 @@ export interface ReproduceMetadata {
   variations: string[];
   /** Whether the debug file came about again, too; absent where there is none, and under another build path, which it names. */
   debug?: boolean;
-  /** Where it did not: the SHA-256 that it gave (none where the build failed), the variations that change it by themselves, and what differs. */
+  /** Where it did not: the SHA-256 that it gave (none where the build failed), and what differs. */
   sha256?: string;
-  blame?: string[];
   findings?: Finding[];
+  /** What came of it with nothing varied, and the variations that change it by themselves; absent where that was not found out. */
+  unvaried?: Blame['unvaried'];
+  blame?: string[];
 }
 
-/**
- * What differs and what is to blame, for an error or a file.
- * @param steady whether it came about again with nothing varied
- * @param blame names of the variations that change it by themselves
- */
-export function differenceText(findings: readonly Finding[], steady: boolean, blame: readonly string[]): string {
-  const lines = findings.map(({ where, what }) => `${where}: ${what}`);
-  if (!steady) lines.push('to blame: no variation; it is another one with nothing varied, too');
-  else lines.push(`to blame: ${blame.length > 0 ? blame.join(', ') : 'no variation alone, only several together'}`);
-  return lines.join('\n');
+/** What is to blame for another image. */
+export interface Blame {
+  /** What building it again with nothing varied gives. */
+  unvaried: 'same' | 'differs' | 'fails';
+  /** Names of the variations that change it by themselves; none where it is not the same with nothing varied. */
+  blame: string[];
+}
+
+/** What is to blame, as words. */
+export function blameText(found: Partial<Blame>): string {
+  if (found.unvaried === undefined) return 'not found out';
+  if (found.unvaried === 'fails') return 'no variation; it cannot be built with nothing varied, either';
+  if (found.unvaried === 'differs') return 'no variation; it is another one with nothing varied, too';
+  return found.blame?.join(', ') || 'no variation alone, only several together';
+}
+
+/** What differs and what is to blame, for an error or a file. */
+export function differenceText(findings: readonly Finding[], blame: Partial<Blame>): string {
+  return [...findings.map(({ where, what }) => `${where}: ${what}`), `to blame: ${blameText(blame)}`].join('\n');
 }

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import PQueue from 'p-queue';
 import { cellFolder, readMetadata, sweepWork } from '../build/artifacts.ts';
@@ -9,20 +9,31 @@ import type { Metadata } from '../build/metadata.ts';
 import { ROOM_FOR_MEMORY } from '../build/run.ts';
 import { RunSources } from '../build/run-sources.ts';
 import type { Settings } from '../config/settings.ts';
-import { type BuildImage, ensureBuildImage } from '../engine/build-image.ts';
+import { type BuildImage, buildImageWith, ensureBuildImage, packagesDiffer } from '../engine/build-image.ts';
 import type { Engine } from '../engine/engine.ts';
+import { wantedBase } from '../engine/image.ts';
 import { ownerLabels, sweep, thisOwner } from '../engine/labels.ts';
+import { rememberManifest } from '../engine/manifest.ts';
 import { Shelf } from '../engine/shelf.ts';
-import { EngineError, type ExitCode, errorData, exitCode, InterruptedError, OutputError, ReproduceError, runExitCode } from '../errors.ts';
+import {
+  EngineError,
+  type ExitCode,
+  errorData,
+  exitCode,
+  InterruptedError,
+  OutputError,
+  ReproduceError,
+  runExitCode,
+  UsageError,
+} from '../errors.ts';
 import { expectedSeconds, longestFirst } from '../plan/expected.ts';
 import type { Cell } from '../plan/plan.ts';
 import type { Listener } from '../report/events.ts';
-import { which } from '../setup/host-tools.ts';
 import { writeFileAtomic } from '../util/files.ts';
-import { run } from '../util/process.ts';
-import { type Outcome, reproduceCell, type Site } from './cell.ts';
+import { findBlame, type Outcome, reproduceCell, type Site } from './cell.ts';
 import { ensureReproduceImage } from './image.ts';
-import { differenceText, type ReproduceMetadata } from './report.ts';
+import { keepDifference } from './keep.ts';
+import type { ReproduceMetadata } from './report.ts';
 import { usually, type Variation, varied } from './variations.ts';
 
 /** What reproducing needs of its surroundings. */
@@ -71,16 +82,22 @@ export async function runReproduce(cells: readonly Cell[], context: ReproduceCon
     result.failed.push({ cell: cell.id, error: reason });
     emit({ type: 'cell-failed', cell: cell.id, error: errorData(reason), exit: exitCode(reason), ms: Date.now() - start, log: undefined });
   };
+  const warn = (text: string) => emit({ type: 'warning', text });
   const sources = new RunSources(context, emit);
   const shelves: Shelf[] = [];
   try {
-    const swept = (await sweep(engine)) + (await sweepWork(settings.output));
+    const { other } = context;
+    const swept = (await sweep(engine)) + (other ? await sweep(other) : 0) + (await sweepWork(settings.output));
     if (swept > 0) emit({ type: 'note', text: `removed ${swept} leftovers of a run that was killed` });
     const options = { settings, labels, signal, say: (text: string) => emit({ type: 'note', text }) };
     const image = await ensureBuildImage(engine, options);
-    const memory = Math.min(engine.memory, context.other?.memory ?? engine.memory);
+    const memory = Math.min(engine.memory, other?.memory ?? engine.memory);
     const inMemory = memory / side >= ROOM_FOR_MEMORY;
     const { here, there, variations } = await sites(image, inMemory, context, options, shelves);
+    if (variations.length === 0 && context.variations.length > 0)
+      throw new UsageError('OPTION_INVALID', 'none of these variations can be applied here', {
+        hint: 'see what is said of each above, and --vary',
+      });
     emit({ type: 'note', text: `variations: ${variations.map(({ name }) => name).join(', ') || 'none'}` });
 
     const one = async (cell: Cell): Promise<void> => {
@@ -93,7 +110,7 @@ export async function runReproduce(cells: readonly Cell[], context: ReproduceCon
         const first = { metadata, image: await readFile(join(folder, metadata.image.file)) };
         const verified = await sources.of(cell);
         emit({ type: 'cell-started', cell: cell.id, jobs: varied(usually(metadata.build.cores), variations).jobs });
-        const outcome = await reproduceCell(cell, verified, first, {
+        const again = {
           here,
           there,
           digest: image.digest,
@@ -103,12 +120,21 @@ export async function runReproduce(cells: readonly Cell[], context: ReproduceCon
           inMemory,
           variations,
           signal,
-          onPhase: (phase) => emit({ type: 'cell-phase', cell: cell.id, phase }),
-          warn: (text) => emit({ type: 'warning', text }),
-        });
+          onPhase: (phase: string) => emit({ type: 'cell-phase', cell: cell.id, phase }),
+          warn,
+        };
+        const outcome = await reproduceCell(cell, verified, first, again);
         const builder = there?.engine ?? engine;
-        const amended = await record(folder, metadata, outcome, `${builder.name} ${builder.version}`, variations);
-        if (!outcome.ok) throw await differs(cell, metadata, first.image, outcome, settings.output);
+        const written = { engine: `${builder.name} ${builder.version}`, variations: variations.map(({ name }) => name) };
+        const amended = await record(folder, metadata, { ...written, ...found(outcome) });
+        if (outcome.debug === false) warn(`${cell.id}: its image is the same again, its debug file is not`);
+        if (!outcome.ok) {
+          // What was seen is kept first: finding the blame takes many builds, any of which may be stopped.
+          const differs = await keepDifference(cell, metadata, first.image, outcome, { output: settings.output, signal, warn });
+          const blame = await findBlame(cell, verified, metadata, again);
+          await record(folder, metadata, { ...written, ...found(outcome), ...blame });
+          throw await differs(blame);
+        }
         result.same.push(amended);
         const { size, sha256 } = metadata.image;
         emit({ type: 'cell-reproduced', cell: cell.id, sha256, size, ms: Date.now() - start, unpinned: metadata.unpinned });
@@ -145,7 +171,7 @@ async function sites(
     const reproduction = wanted.some(({ needsImage }) => needsImage) ? await reproduceImage(engine, built) : undefined;
     const shelf = new Shelf(engine, built.id, options.labels, (text) => emit({ type: 'warning', text }));
     shelves.push(shelf);
-    return { engine, image: reproduction ?? built.id, shelf };
+    return { engine, plain: built.id, image: reproduction ?? built.id, shelf };
   };
   const reproduceImage = async (engine: Engine, built: BuildImage): Promise<string | undefined> => {
     try {
@@ -159,13 +185,11 @@ async function sites(
   const here = await site(engine, image);
   let there: Site | undefined;
   if (other && wanted.some(({ name }) => name === 'engine')) {
-    const built = await ensureBuildImage(other, options);
-    if (built.digest !== image.digest)
-      throw new ReproduceError('ENVIRONMENT_DIFFERS', 'the build image of the other engine has other packages', {
-        expected: image.digest,
-        got: built.digest,
-        hint: 'carry the image over with docker save and docker load (docs/offline.md)',
-      });
+    // The very same packages, from its own store of images or from the archive in ours; nothing is remembered of it.
+    const built = await buildImageWith(other, image.digest, image.manifest.packages, options).catch((error: unknown) => {
+      if (error instanceof ReproduceError) return ensureSameImage(other, image, options, error);
+      throw error;
+    });
     there = await site(other, built);
   }
   for (const { name } of wanted) if (without.has(name)) emit({ type: 'warning', text: `not varied: ${name}: ${without.get(name)}` });
@@ -178,23 +202,37 @@ function notBuilt(cell: Cell, output: string): OutputError {
   });
 }
 
-/** Write down what comparing gave in the metadata of the image that it was compared with. */
-async function record(
-  folder: string,
-  { image }: Metadata,
-  outcome: Outcome,
-  engine: string,
-  variations: readonly Variation[],
-): Promise<Metadata> {
-  const { ok, debug, sha256, blame, findings } = outcome;
-  const reproduced: ReproduceMetadata = {
+/** The other engine's own build image, made there if need be; it must have the same packages. */
+async function ensureSameImage(
+  other: Engine,
+  image: BuildImage,
+  options: Parameters<typeof ensureBuildImage>[1],
+  without: ReproduceError,
+): Promise<BuildImage> {
+  if (options.settings.offline) throw without;
+  const made = await ensureBuildImage(other, options);
+  // It is not the one that cells are built in here.
+  await rememberManifest(wantedBase(options.settings), image.manifest);
+  if (made.digest === image.digest) return made;
+  throw new ReproduceError('ENVIRONMENT_DIFFERS', 'the build image of the other engine has other packages', {
+    expected: image.digest,
+    got: packagesDiffer(image.manifest.packages, made.manifest.packages),
+    hint: 'pvgrub attest puts the archive of the build image into the store, from where the other engine can have it',
+  });
+}
+
+/** What an outcome writes into metadata. */
+function found({ ok, debug, sha256, findings }: Outcome): Pick<ReproduceMetadata, 'ok' | 'debug' | 'sha256' | 'findings'> {
+  return {
     ok,
-    when: new Date().toISOString(),
-    engine,
-    variations: variations.map(({ name }) => name),
     ...(debug === undefined ? {} : { debug }),
-    ...(ok ? {} : { ...(sha256 === undefined ? {} : { sha256 }), blame, findings }),
+    ...(ok ? {} : { ...(sha256 === undefined ? {} : { sha256 }), findings }),
   };
+}
+
+/** Write down what comparing gave in the metadata of the image that it was compared with. */
+async function record(folder: string, { image }: Metadata, what: Omit<ReproduceMetadata, 'when'>): Promise<Metadata> {
+  const reproduced: ReproduceMetadata = { ...what, when: new Date().toISOString() };
   // It took a while: the image may have been replaced, or booted, meanwhile.
   const now = await readMetadata(folder);
   if (now?.image.sha256 !== image.sha256)
@@ -202,32 +240,4 @@ async function record(
   const amended = { ...now, reproduced };
   await writeFileAtomic(join(folder, 'metadata.json'), `${JSON.stringify(amended, null, 2)}\n`);
   return amended;
-}
-
-/** The error for an image that came out another one; both images, the log and all that explains them are kept. */
-async function differs(cell: Cell, { image }: Metadata, first: Uint8Array, outcome: Outcome, output: string): Promise<ReproduceError> {
-  const { steady, blame, findings, rebuilt, sha256 } = outcome;
-  const folder = join(output, 'failed');
-  const text = differenceText(findings, steady, blame);
-  const name = (suffix: string) => join(folder, `${cell.id}.${suffix}`);
-  await mkdir(folder, { recursive: true });
-  const [one, other] = [name(`first-${image.file}`), name(`again-${image.file}`)];
-  await writeFileAtomic(one, first);
-  if (rebuilt.image) await writeFileAtomic(other, rebuilt.image);
-  await writeFileAtomic(name('again.log'), rebuilt.log);
-  await writeFileAtomic(name('difference.txt'), `${text}\n`);
-  const tool = await which('diffoscope');
-  if (tool && rebuilt.image) {
-    const { stdout, stderr } = await run(tool, ['--text', '-', one, other]);
-    await writeFileAtomic(name('diffoscope.txt'), stdout.length > 0 ? stdout : stderr);
-  }
-  return new ReproduceError(
-    'NOT_REPRODUCIBLE',
-    rebuilt.image ? `${cell.id} came out another image` : `${cell.id} could not be built again`,
-    {
-      expected: image.sha256,
-      got: `${sha256 ?? 'no image'}\n${text}`,
-      hint: `see ${name('*')}: both images, the log, ${tool ? "and diffoscope's report" : 'and with diffoscope installed also its report'}`,
-    },
-  );
 }

@@ -83,6 +83,34 @@ describe('an archive inside', () => {
   });
 });
 
+describe('what files call things', () => {
+  test('is printed as plain text, and not at length', () => {
+    const image = notesImage({ size: 3000 });
+    const [finding] = explainDifference(packed(image, { name: '\x1b]0;owned\x07' }), packed(image, { name: 'n'.repeat(5000) }));
+    expect(finding?.what).toMatch(/^gzip|^name \?\]0;owned\? and nnn/);
+    expect(finding?.what.length).toBeLessThan(500);
+  });
+
+  test('does not mix up members of the same name', async () => {
+    const bytes = await makeTar([5, 6].map((time) => ({ name: 'x.o', content: '', mtime: new Date(time * 1000) })));
+    const told = explainDifference(Buffer.concat([bytes, Buffer.from([1])]), Buffer.concat([bytes, Buffer.from([2])]));
+    expect(told.map(({ where }) => where)).toEqual(['content']);
+  });
+});
+
+test('thousands of sections, members or magic words are got through', async () => {
+  const many = buildElf({
+    bits: 64,
+    sections: Array.from({ length: 3000 }, (_, i) => ({ name: `.s${i}`, type: 1, data: Buffer.from([i]) })),
+  });
+  const nested = Buffer.from('!<arch>\n'.repeat(200_000));
+  for (const bytes of [many, nested, Buffer.from('ustar'.repeat(400_000))]) {
+    const other = Buffer.from(bytes);
+    other[bytes.length - 1] = 0xff;
+    expect(explainDifference(bytes, other).length).toBeGreaterThan(0);
+  }
+});
+
 test('whatever the bytes are: something is told exactly where they differ, in little space', async () => {
   const images = [notesImage({ size: 500 }), packed(notesImage({ size: 500 })), await makeTar([{ name: 'a', content: 'b' }])];
   fc.assert(

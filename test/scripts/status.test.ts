@@ -83,7 +83,11 @@ describe('adding a run', () => {
 
   test('so does a reproduction, which the page tells with what was varied, or what is to blame', () => {
     const again = (ok: boolean, blame?: string[]) =>
-      statusOf(metadata({ reproduced: { ok, when: 'then', engine: 'docker', variations: ['host', 'path'], ...(blame ? { blame } : {}) } }));
+      statusOf(
+        metadata({
+          reproduced: { ok, when: 'then', engine: 'docker', variations: ['host', 'path'], ...(blame ? { unvaried: 'same', blame } : {}) },
+        }),
+      );
     expect(again(true).reproduced).toEqual({ ok: true, variations: ['host', 'path'] });
     const kept = addStatus({ [cell.id]: again(true) }, { [cell.id]: was }, cells).status;
     expect(kept[cell.id]?.reproduced?.ok).toBe(true);
