@@ -65,6 +65,11 @@ const schema = z.strictObject({
   ),
   reads: z.strictObject({ what: z.string(), kernelCompressions: capabilities, fileSystems: capabilities }),
   grub2: z.strictObject({ what: z.string(), name: z.literal('grub2'), tarball: url, releases: z.array(release).min(1) }),
+  licences: z.strictObject({
+    what: z.string(),
+    sources: z.record(plainName, z.string().min(1)),
+    images: z.strictObject({ 'pv-grub': z.string().min(1), pvgrub2: z.string().min(1) }),
+  }),
 });
 
 /** Values that stand more than once. */
@@ -92,6 +97,11 @@ describe("the catalog's files", () => {
       const ordered = list.toSorted((a, b) => compareVersions(a.version, b.version));
       expect(ordered.map((entry) => entry.date)).toEqual(ordered.map((entry) => entry.date).toSorted());
     }
+  });
+
+  test('every source has a licence', () => {
+    const names = ['xen', 'mini-os', 'grub2', ...catalog.externals.map(({ name }) => name)];
+    expect(Object.keys(catalog.licences.sources).toSorted()).toEqual(names.toSorted());
   });
 
   test('releases stand in the order of their versions', () => {
