@@ -1,7 +1,7 @@
 import type { Metadata } from '../src/build/metadata.ts';
 import { seriesOf } from '../src/catalog/version.ts';
 import type { Cell } from '../src/plan/plan.ts';
-import { type Blame, blameText } from '../src/reproduce/report.ts';
+import { type Blame, blameText, weightier } from '../src/reproduce/report.ts';
 
 /** What was seen to build, boot and come about again, as data (docs/status.json) and as a page (docs/status.md). Pure. */
 
@@ -63,12 +63,6 @@ function reproductionOf({ ok, variations, unvaried, blame }: NonNullable<Metadat
   return { ok, variations, ...(unvaried ? { unvaried } : {}), ...(blame ? { blame } : {}) };
 }
 
-/** The wider proof of two; a failure counts for more than any. */
-function widerOf(was: CellStatus['reproduced'], is: CellStatus['reproduced']): CellStatus['reproduced'] {
-  if (!was || !is?.ok) return is ?? was;
-  return was.ok && was.variations.length > is.variations.length ? was : is;
-}
-
 /**
  * Add what a run has shown. A later record of a cell replaces an earlier one, but for a boot and a reproduction of the same
  * image that the later run did not try.
@@ -91,7 +85,7 @@ export function addStatus(
     }
     const same = is && was?.sha256 === is.sha256 ? was : undefined;
     const boot = is?.boot ?? same?.boot;
-    const reproduced = widerOf(same?.reproduced, is?.reproduced);
+    const reproduced = is?.reproduced ? weightier(same?.reproduced, is.reproduced) : same?.reproduced;
     const now = is ? { ...is, ...(boot ? { boot } : {}), ...(reproduced ? { reproduced } : {}) } : was;
     if (now) status[id] = now;
   }

@@ -200,7 +200,12 @@ export function errorText(error: unknown): string {
   if (data.got !== undefined) lines.push(`  got:      ${data.got}`);
   if (data.hint !== undefined)
     for (const [i, line] of data.hint.split('\n').entries()) lines.push(`  ${i === 0 ? 'try:      ' : '          '}${line}`);
-  return lines.join('\n');
+  return printable(lines.join('\n'));
+}
+
+/** Text without what could make a terminal do something: it may be of a file or server of somebody else. */
+export function printable(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (one) => (one === '\n' || one === '\t' ? one : '?'));
 }
 
 /** The exit code of one failure. Unknown errors count as a failed cell. */

@@ -1,14 +1,15 @@
 import { randomBytes } from 'node:crypto';
+import { outputError } from '../build/artifacts.ts';
 import type { Settings } from '../config/settings.ts';
 import { ownerLabels, thisOwner } from '../engine/labels.ts';
-import { errorText, runExitCode } from '../errors.ts';
+import { EngineError, errorText, InterruptedError, runExitCode } from '../errors.ts';
 import { attestCell } from '../publish/attest.ts';
 import { ImageArchives } from '../publish/image-archives.ts';
-import { loadSigningKey } from '../publish/key-files.ts';
 import { renderer } from '../report/render.ts';
 import { Store } from '../sources/store.ts';
 import { type CommonOptions, planned, print, withEngine } from './context.ts';
-import { askPassphrase } from './passphrase.ts';
+import { interruptSignal } from './interrupt.ts';
+import { signingKey } from './passphrase.ts';
 
 /** What a command that may need an engine for a build image takes. */
 export interface ImageCommand {
@@ -23,20 +24,32 @@ export async function attestCommand(selectors: string[], options: AttestOptions)
   const emit = renderer('plain');
   const warn = (text: string) => emit({ type: 'warning', text });
   const { settings, cells, catalog } = await planned(selectors, options, 'default');
-  const key = await loadSigningKey(options.key, process.env, askPassphrase, warn);
+  const key = await signingKey(options.key, warn);
+  const signal = interruptSignal((text) => emit({ type: 'note', text }));
   const archives = imageArchives(settings, options);
   const failures: unknown[] = [];
   for (const cell of cells) {
     try {
+      signal.throwIfAborted();
       const { image, archived } = await attestCell(cell, {
         output: settings.output,
         catalog,
         key,
-        archiveOf: async (digest) => (await archives.of(digest))?.record,
+        archiveOf: async (digest) => {
+          try {
+            return (await archives.of(digest))?.record;
+          } catch (error) {
+            // Where there is no engine to ask, packages are named.
+            if (error instanceof EngineError && error.code === 'ENGINE_NOT_FOUND') return undefined;
+            throw error;
+          }
+        },
       });
       if (!archived) warn(`${cell.id}: its build image is neither in the store nor on the engine; its packages alone are named`);
       print(`${cell.id}: ${image}.buildinfo, ${image}.cdx.json, ${image}.intoto.jsonl, signed by ${key.public.id}`);
-    } catch (error) {
+    } catch (thrown) {
+      if (signal.aborted) throw new InterruptedError();
+      const error = outputError(thrown, settings.output);
       failures.push(error);
       process.stderr.write(`pvgrub: ${errorText(error)}\n`);
     }

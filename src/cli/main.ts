@@ -2,6 +2,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import { VERSION } from '../catalog/load.ts';
 import { EXIT, errorText, exitCode, ForgeError } from '../errors.ts';
+import './secrets.ts';
 
 /** The command line: parse, and load what a command needs only when it runs. */
 

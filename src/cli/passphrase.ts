@@ -1,6 +1,9 @@
 import { createInterface } from 'node:readline/promises';
 import { Writable } from 'node:stream';
 import { InterruptedError } from '../errors.ts';
+import type { SigningKey } from '../publish/key.ts';
+import { loadSigningKey } from '../publish/key-files.ts';
+import { secrets } from './secrets.ts';
 
 /** Ask for a passphrase on the terminal, without showing it; undefined where there is no terminal. */
 export async function askPassphrase(question: string): Promise<string | undefined> {
@@ -18,4 +21,9 @@ export async function askPassphrase(question: string): Promise<string | undefine
     terminal.close();
     process.stderr.write('\n');
   }
+}
+
+/** The key to sign with: of a file, else of the environment. */
+export function signingKey(file: string | undefined, warn: (text: string) => void): Promise<SigningKey> {
+  return loadSigningKey(file, secrets, askPassphrase, warn);
 }

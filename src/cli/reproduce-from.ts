@@ -1,9 +1,9 @@
-import { mkdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { cellFolder } from '../build/artifacts.ts';
+import { cellFolder, outputError } from '../build/artifacts.ts';
 import { type ForgeError, ReproduceError, UsageError } from '../errors.ts';
 import { openStatements, signStatement } from '../publish/dsse.ts';
-import { loadPublicKey, loadSigningKey } from '../publish/key-files.ts';
+import { loadPublicKey } from '../publish/key-files.ts';
 import { PROVENANCE } from '../publish/provenance.ts';
 import { readProvenance, type Told } from '../publish/read-provenance.ts';
 import { verificationSummary } from '../publish/summary.ts';
@@ -12,7 +12,8 @@ import { demandSame, rebuild } from '../reproduce/from.ts';
 import { writeFileAtomic } from '../util/files.ts';
 import { sha256 } from '../util/hash.ts';
 import { bareSettings, type CommonOptions, print, withEngine } from './context.ts';
-import { askPassphrase } from './passphrase.ts';
+import { signingKey } from './passphrase.ts';
+import { secrets } from './secrets.ts';
 
 /** Options of `pvgrub reproduce --from`. */
 export interface FromOptions extends CommonOptions {
@@ -32,14 +33,13 @@ export async function reproduceFrom(options: FromOptions): Promise<void> {
       hint: "--signed-by <public key>: the publisher's .pub file, or the line in it",
     });
   const publisher = await loadPublicKey(options.signedBy);
-  const text = await read(options.from);
+  const bytes = await read(options.from);
+  const text = bytes.toString('utf8');
   const statements = openStatements(text, publisher, options.from);
   const found = statements.find(({ predicateType }) => predicateType === PROVENANCE) ?? statements[0];
   const told = readProvenance(found as NonNullable<typeof found>, options.from);
-  const signs = options.key !== undefined || process.env['PVGRUB_KEY'];
-  const key = signs
-    ? await loadSigningKey(options.key, process.env, askPassphrase, (warning) => emit({ type: 'warning', text: warning }))
-    : undefined;
+  const signs = options.key !== undefined || secrets['PVGRUB_KEY'];
+  const key = signs ? await signingKey(options.key, (warning) => emit({ type: 'warning', text: warning })) : undefined;
   // Whose configuration lies around here is no matter: the provenance says all.
   const settings = { ...bareSettings(options), offline: true };
   await withEngine(settings, options, emit, async (engine, signal) => {
@@ -50,16 +50,18 @@ export async function reproduceFrom(options: FromOptions): Promise<void> {
           image: told.image,
           loader: told.cell.loader,
           version: told.cell.version,
-          provenance: { file: basename(options.from), sha256: sha256(text) },
+          provenance: { file: basename(options.from), sha256: sha256(bytes) },
           ok: failure === undefined,
           when: new Date(),
         },
         key.public,
       );
-      const folder = cellFolder(settings.output, told.cell);
-      await mkdir(folder, { recursive: true });
+      // Not beside an image of our own, which the next build would replace with all that is there.
+      const folder = cellFolder(join(settings.output, 'rebuilt'), told.cell);
       const file = join(folder, `${told.image.file}.rebuilt-${key.public.id}.intoto.jsonl`);
-      await writeFileAtomic(file, signStatement(summary, key));
+      await writeFileAtomic(file, signStatement(summary, key)).catch((error: unknown) => {
+        throw outputError(error, settings.output);
+      });
       print(`${file}: what came of it, signed by ${key.public.id}`);
     } else emit({ type: 'note', text: 'nothing is attested: no key of your own is given (--key)' });
     if (failure) throw failure;
@@ -77,9 +79,9 @@ function difference(told: Told, image: Uint8Array): ForgeError | undefined {
   }
 }
 
-async function read(file: string): Promise<string> {
+async function read(file: string): Promise<Buffer> {
   try {
-    return await readFile(file, 'utf8');
+    return await readFile(file);
   } catch (error) {
     throw new UsageError('FILE_UNREADABLE', `${file} cannot be read: ${(error as Error).message}`, { cause: error });
   }

@@ -1,10 +1,10 @@
 import { stat } from 'node:fs/promises';
-import { EngineError, ReproduceError } from '../errors.ts';
+import { EngineError, ReproduceError, SourceError } from '../errors.ts';
 import { type SourceRecord, Store } from '../sources/store.ts';
 import { sha256 } from '../util/hash.ts';
 import type { Engine } from './engine.ts';
 import { BASE_LABEL, ensureImage, type ImageOptions, LABEL, wantedBase } from './image.ts';
-import { archivedImage, BUILD_IMAGE, importImage, readImageArchive } from './image-archive.ts';
+import { BUILD_IMAGE, importImage, readImageArchive } from './image-archive.ts';
 import { buildDockerfile, type Manifest, manifestDigest, rememberManifest } from './manifest.ts';
 import { readPackages } from './read-packages.ts';
 
@@ -24,10 +24,7 @@ export interface BuildImage {
  */
 export async function ensureBuildImage(engine: Engine, options: ImageOptions): Promise<BuildImage> {
   const dockerfile = await buildDockerfile();
-  const offline = async (tag: string) => {
-    const archive = await newestArchive(new Store(options.settings.store), sha256(dockerfile));
-    return archive !== undefined && (await restored(engine, archive, tag, options)).right !== undefined;
-  };
+  const offline = () => newestArchived(engine, sha256(dockerfile), options);
   const image = await ensureImage(engine, { name: 'build image', dockerfile, identity: '', files: async () => [], offline }, options);
   const built = await described(engine, image.id, { dockerfile: sha256(dockerfile), base: image.base }, options);
   await rememberManifest(wantedBase(options.settings), built.manifest);
@@ -40,7 +37,7 @@ async function described(
   engine: Engine,
   id: string,
   of: Pick<Manifest, 'dockerfile' | 'base'>,
-  { labels, signal }: ImageOptions,
+  { labels, signal }: Pick<ImageOptions, 'labels' | 'signal'>,
 ): Promise<BuildImage> {
   const manifest: Manifest = { dockerfile: of.dockerfile, packages: await readPackages(engine, id, labels, signal), base: of.base };
   return { id, manifest, digest: manifestDigest(manifest) };
@@ -54,13 +51,44 @@ async function describedIfAny(...args: Parameters<typeof described>): Promise<Bu
   });
 }
 
-/** Of the archives in the store, the newest one of a Dockerfile. */
-async function newestArchive(store: Store, dockerfile: string): Promise<SourceRecord | undefined> {
+/** The build image of the newest archive of a Dockerfile in the store; those that cannot be used are told, and passed over. */
+async function newestArchived(
+  engine: Engine,
+  dockerfile: string,
+  options: ImageOptions,
+): Promise<{ id: string; base: string } | undefined> {
+  const store = new Store(options.settings.store);
   const records = (await store.list()).filter(({ name }) => name === BUILD_IMAGE);
   const aged = await Promise.all(records.map(async (record) => ({ record, time: (await stat(store.path(record.sha256))).mtimeMs })));
-  for (const { record } of aged.sort((a, b) => b.time - a.time))
-    if ((await readImageArchive(store.path(record.sha256))).manifest.dockerfile === dockerfile) return record;
+  for (const { record } of aged.sort((a, b) => b.time - a.time)) {
+    try {
+      if ((await readImageArchive(store.path(record.sha256))).manifest.dockerfile !== dockerfile) continue;
+      const right =
+        (await presentBuildImage(engine, record.version, options)).right ?? (await restoreBuildImage(engine, record, options)).right;
+      if (right) return { id: right.id, base: right.manifest.base };
+      options.say(`the archive ${record.sha256.slice(0, 12)} is not the build image that it says it is: passed over`);
+    } catch (error) {
+      if (!(error instanceof SourceError)) throw error;
+      options.say(`passed over: ${error.message}`);
+    }
+  }
   return undefined;
+}
+
+/** Of the build images on an engine, the one whose manifest has a digest; nothing is made. `seen`: the others. */
+export async function presentBuildImage(
+  engine: Engine,
+  digest: string,
+  options: Pick<ImageOptions, 'labels' | 'signal'>,
+): Promise<{ right?: BuildImage; seen: BuildImage[] }> {
+  const seen: BuildImage[] = [];
+  for (const { Id, Labels } of await engine.docker.listImages({ filters: { reference: ['pvgrub-forge-build'] } })) {
+    const of = { dockerfile: Labels?.[LABEL] ?? '', base: Labels?.[BASE_LABEL] ?? 'unknown base' };
+    const image = await describedIfAny(engine, Id, of, options);
+    if (image?.digest === digest) return { right: image, seen };
+    if (image) seen.push(image);
+  }
+  return { seen };
 }
 
 /**
@@ -68,10 +96,9 @@ async function newestArchive(store: Store, dockerfile: string): Promise<SourceRe
  * @returns `right`: the image, if it has just the packages that the archive's name stands for. Else it gets no name and is
  *   removed again; `wrong` tells what it was, if packages could be listed in it at all
  */
-async function restored(
+export async function restoreBuildImage(
   engine: Engine,
   record: SourceRecord,
-  tag: string,
   options: ImageOptions,
 ): Promise<{ right?: BuildImage; wrong?: BuildImage | undefined }> {
   const store = new Store(options.settings.store);
@@ -88,8 +115,8 @@ async function restored(
   try {
     const image = await describedIfAny(engine, id, { ...manifest, base: base(manifest.base) }, options);
     if (image?.digest !== record.version) return { wrong: image };
-    const [repo = tag, name] = tag.split(':');
-    await imported.tag({ repo, ...(name === undefined ? {} : { tag: name }) });
+    // By what it is: nobody who asks for some base shall get it for that.
+    await imported.tag({ repo: 'pvgrub-forge-build', tag: image.digest.slice(0, 16) });
     right = image;
     return { right };
   } finally {
@@ -100,6 +127,7 @@ async function restored(
 /**
  * The build image with just these packages: one that the engine has, else that of the archive in the store.
  * @param packages those of the image that is looked for, to tell what differs
+ * @param archive SHA-256 of the archive to prefer
  * @throws ReproduceError ENVIRONMENT_DIFFERS where there is none; EngineError, SourceError as the parts
  */
 export async function buildImageWith(
@@ -107,19 +135,21 @@ export async function buildImageWith(
   digest: string,
   packages: readonly string[],
   options: ImageOptions,
+  archive?: string,
 ): Promise<BuildImage> {
-  const seen: BuildImage[] = [];
-  for (const { Id, Labels } of await engine.docker.listImages({ filters: { reference: ['pvgrub-forge-build'] } })) {
-    const of = { dockerfile: Labels?.[LABEL] ?? '', base: Labels?.[BASE_LABEL] ?? 'unknown base' };
-    const image = await describedIfAny(engine, Id, of, options);
-    if (image?.digest === digest) return image;
-    if (image) seen.push(image);
-  }
-  const archive = await archivedImage(new Store(options.settings.store), digest);
-  if (archive) {
-    const { right, wrong } = await restored(engine, archive.record, `pvgrub-forge-build:${digest.slice(0, 16)}`, options);
-    if (right) return right;
-    if (wrong) seen.unshift(wrong);
+  const { right, seen } = await presentBuildImage(engine, digest, options);
+  if (right) return right;
+  const records = (await new Store(options.settings.store).list()).filter(
+    ({ name, version }) => name === BUILD_IMAGE && version === digest,
+  );
+  for (const record of records.sort((a, b) => Number(b.sha256 === archive) - Number(a.sha256 === archive))) {
+    const made = await restoreBuildImage(engine, record, options);
+    if (made.right) {
+      if (archive !== undefined && record.sha256 !== archive)
+        options.say(`its packages are those that are wanted; the archive ${archive.slice(0, 12)} itself is not in the store`);
+      return made.right;
+    }
+    if (made.wrong) seen.unshift(made.wrong);
   }
   const [nearest] = seen;
   throw new ReproduceError('ENVIRONMENT_DIFFERS', 'the build image cannot be made the same', {

@@ -1,7 +1,7 @@
 import { createReadStream, createWriteStream } from 'node:fs';
 import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Readable } from 'node:stream';
+import { type Readable, Transform, type TransformCallback } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip, createGzip } from 'node:zlib';
 import { extract, pack } from 'tar-stream';
@@ -60,7 +60,7 @@ export async function archiveImage(
   const archive = besides(join(incoming, nameOf(digest)));
   try {
     const config = await exportFiles(engine, id, rootfs, labels, signal);
-    const image: ArchivedImage = { schema: 1, manifest, config };
+    const image = parseImage(JSON.stringify({ schema: 1, manifest, config } satisfies ArchivedImage));
     await wrap(image, rootfs, nameOf(digest), archive);
     signal?.throwIfAborted();
     return await store.add(archive, {
@@ -95,9 +95,11 @@ async function exportFiles(
     const stream = (await container.export({ ...(signal ? { abortSignal: signal } : {}) })) as unknown as Readable;
     const parser = extract();
     const out = pack();
-    const reading = pipeline(stream, parser);
+    const tail = new Tail();
+    const reading = pipeline(stream, tail, parser);
     const writing = pipeline(out, createWriteStream(path));
     for (const one of [reading, writing]) one.catch(() => {});
+    reading.catch((error: Error) => out.destroy(error));
     const copying = (async () => {
       for await (const entry of parser) {
         const { header } = entry;
@@ -113,6 +115,8 @@ async function exportFiles(
         }
       }
       await reading;
+      // A tar that was cut between two files is none to notice for whoever reads it.
+      if (!tail.ended) throw new EngineError('ENGINE_LOST', "the engine's answer was cut while exporting the build image");
       out.finalize();
       await writing;
     })();
@@ -132,6 +136,18 @@ async function exportFiles(
   }
 }
 
+/** Passes a tar on, and knows whether it ended as one does: with two empty blocks. */
+class Tail extends Transform {
+  private last = Buffer.alloc(0);
+  get ended(): boolean {
+    return this.last.length === 1024 && this.last.every((byte) => byte === 0);
+  }
+  override _transform(chunk: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
+    this.last = Buffer.concat([this.last, chunk.subarray(-1024)]).subarray(-1024);
+    done(null, chunk);
+  }
+}
+
 async function wrap(image: ArchivedImage, rootfs: string, folder: string, path: string): Promise<void> {
   const tar = pack();
   const text = Buffer.from(`${JSON.stringify(image, null, 2)}\n`);
@@ -139,7 +155,7 @@ async function wrap(image: ArchivedImage, rootfs: string, folder: string, path: 
   const { size } = await stat(rootfs);
   const fill = async () => {
     tar.entry({ ...common, name: `${folder}/`, type: 'directory', mode: 0o755 });
-    tar.entry({ ...common, name: `${folder}/image.json`, size: text.length }, text);
+    tar.entry({ ...common, name: `${folder}/image.json`, size: text.length }, text).on('error', () => {});
     await pipeline(createReadStream(rootfs, { highWaterMark: 1 << 20 }), tar.entry({ ...common, name: `${folder}/rootfs.tar`, size }));
     tar.finalize();
   };
@@ -204,11 +220,16 @@ function parseImage(text: string): ArchivedImage {
     image.schema === 1 &&
     /^[0-9a-f]{64}$/.test(manifest.dockerfile) &&
     words(manifest.packages, /^[\w.+-]+:\w+=[\w.+:~-]+$/) &&
-    typeof manifest.base === 'string' &&
-    words(config.Env, /^\w+=[\w./:+-]*$/) &&
-    words([config.User, config.WorkingDir], /^[\w./-]*$/);
+    /^[\x20-\x7e]{0,500}$/.test(manifest.base) &&
+    words(config.Env, /^\w+=[\x20-\x7e]*$/) &&
+    words([config.User, config.WorkingDir], /^[\w./:-]*$/);
   if (!right) throw new Error('image.json has not what it should have');
   return image;
+}
+
+/** A value as an instruction of a Dockerfile has it: nothing in it is filled in. */
+function quoted(value: string): string {
+  return JSON.stringify(value).replaceAll('$', '\\$');
 }
 
 /**
@@ -226,10 +247,10 @@ export async function importImage(
   const { manifest } = await readImageArchive(archive, async (image, rootfs) => {
     const { Env, User, WorkingDir } = image.config;
     const changes = [
-      ...Env.map((one) => `ENV ${one}`),
+      ...Env.map((one) => `ENV ${one.slice(0, one.indexOf('='))}=${quoted(one.slice(one.indexOf('=') + 1))}`),
       ...(User ? [`USER ${User}`] : []),
       ...(WorkingDir ? [`WORKDIR ${WorkingDir}`] : []),
-      ...Object.entries(labels(image)).map(([name, value]) => `LABEL ${name}=${JSON.stringify(value)}`),
+      ...Object.entries(labels(image)).map(([name, value]) => `LABEL ${name}=${quoted(value)}`),
     ];
     try {
       const answer = (await engine.docker.importImage(rootfs as unknown as string, { changes })) as unknown as Readable;

@@ -18,8 +18,8 @@ export interface ImageRecipe {
   base?: Base;
   /** The rest of the context; asked for only when the image has to be made. */
   files: () => Promise<PutFile[]>;
-  /** Makes it without a network under this tag, and tells whether it could; for --offline. */
-  offline?: (tag: string) => Promise<boolean>;
+  /** Where --offline forbids making it: another way to have it. */
+  offline?: () => Promise<ReadyImage | undefined>;
 }
 
 /** What making sure of an image needs. */
@@ -58,7 +58,7 @@ export async function ensureImage(engine: Engine, recipe: ImageRecipe, options: 
   const there = await existing(engine, tag);
   if (there) return there;
   if (options.settings.offline) {
-    const made = (await recipe.offline?.(tag)) ? await existing(engine, tag) : undefined;
+    const made = await recipe.offline?.();
     if (made) return made;
     throw new EngineError('BASE_UNAVAILABLE', `the engine has no ${recipe.name} (${tag}), and --offline forbids making one`, {
       hint: 'make it once with a network, or carry it over: pvgrub sources export --for, or docker save and docker load (docs/offline.md)',

@@ -52,6 +52,7 @@ const SUM = 148;
 
 function tarMembers(buffer: Buffer): Member[] {
   const members: Member[] = [];
+  let summed = 0;
   for (let magic = buffer.indexOf('ustar'); magic >= 0 && members.length < MOST; magic = buffer.indexOf('ustar', magic + 1)) {
     const header = buffer.subarray(magic - USTAR, magic - USTAR + 512);
     if (magic < USTAR || header.length < 512) continue;
@@ -59,6 +60,7 @@ function tarMembers(buffer: Buffer): Member[] {
       Number.parseInt(header.toString('latin1', from, from + length).replace(/[\0 ].*$/s, ''), 8);
     // Most places with that word are no header, and tell it here, before everything is summed up.
     if (!/^ *[0-7]{4,7}[\0 ]/.test(header.toString('latin1', SUM, SUM + 8))) continue;
+    if (++summed > 2 * MOST) break;
     const sum = header.reduce((total, byte, i) => total + (i >= SUM && i < SUM + 8 ? 32 : byte), 0);
     if (sum !== octal(SUM, 8)) continue;
     const text = (from: number, length: number) => header.toString('latin1', from, from + length).replace(/\0.*$/s, '');

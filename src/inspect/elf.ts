@@ -66,9 +66,13 @@ export function isElf(bytes: Uint8Array): boolean {
   return bytes.length >= 4 && bytes[0] === 0x7f && bytes[1] === 0x45 && bytes[2] === 0x4c && bytes[3] === 0x46;
 }
 
+/** Names end before; without their end each of many would be all that follows. */
+const LONGEST_NAME = 1024;
+
 function text(bytes: Uint8Array, at: number): string {
-  const end = bytes.indexOf(0, at);
-  return Buffer.from(bytes.subarray(at, end < 0 ? bytes.length : end)).toString('latin1');
+  const piece = bytes.subarray(at, at + LONGEST_NAME);
+  const end = piece.indexOf(0);
+  return Buffer.from(end < 0 ? piece : piece.subarray(0, end)).toString('latin1');
 }
 
 /**

@@ -34,9 +34,9 @@ export function elfSymbols(bytes: Uint8Array, elf: Elf): ElfSymbol[] {
     const nameAt = view.readUInt32LE(at);
     if (section === 0 || section >= SHN_LORESERVE || NAMELESS.has(info & 15)) continue;
     if (nameAt >= names.length) throw new NotElf('a symbol has its name outside of the table of names');
-    const end = names.indexOf(0, nameAt);
+    const end = names.subarray(nameAt, nameAt + 1024).indexOf(0);
     symbols.push({
-      name: names.toString('latin1', nameAt, end < 0 ? names.length : end),
+      name: names.toString('latin1', nameAt, nameAt + (end < 0 ? 1024 : end)),
       value: wide ? Number(view.readBigUInt64LE(at + 8)) : view.readUInt32LE(at + 4),
       size: wide ? Number(view.readBigUInt64LE(at + 16)) : view.readUInt32LE(at + 8),
       section,

@@ -1,14 +1,24 @@
 import type { Metadata } from '../build/metadata.ts';
 
+/** A file that a buildinfo lists; digests in hex. */
+export interface ListedFile {
+  file: string;
+  size: number;
+  md5: string;
+  sha1: string;
+  sha256: string;
+}
+
 /**
  * What an image was built from, in the form that Debian's tools read: deb-buildinfo(5), unsigned and without Build-Date,
  * so that the same image has the same one. Pure.
  *
- * @returns the content of `<cell>.buildinfo`
+ * @param files the image and what else came of the build
+ * @returns the content of `<image>.buildinfo`
  */
-export function buildinfo(metadata: Metadata): string {
-  const { loader, version, image, debug, buildImage, environment, inputHash, sources, edits } = metadata;
-  const files = [image, ...(debug ? [debug] : [])];
+export function buildinfo(metadata: Metadata, files: readonly ListedFile[]): string {
+  const { loader, version, buildImage, environment, inputHash, sources, edits } = metadata;
+  const sums = (name: 'md5' | 'sha1' | 'sha256') => files.map(({ file, size, ...digests }) => ` ${digests[name]} ${size} ${file}`);
   const lines = [
     'Format: 1.0',
     `Source: ${loader}`,
@@ -16,8 +26,13 @@ export function buildinfo(metadata: Metadata): string {
     // What it runs on is said by the file name: to Debian's tools both widths are files of an amd64 build.
     'Architecture: amd64',
     `Version: ${version}`,
+    // The form demands all three; the last one is for use.
+    'Checksums-Md5:',
+    ...sums('md5'),
+    'Checksums-Sha1:',
+    ...sums('sha1'),
     'Checksums-Sha256:',
-    ...files.map(({ file, size, sha256 }) => ` ${sha256} ${size} ${file}`),
+    ...sums('sha256'),
     'Build-Origin: Debian',
     'Build-Architecture: amd64',
     'Build-Path: /cell/src',

@@ -12,6 +12,8 @@ export interface ResourceDescriptor {
   uri?: string;
   digest?: Record<string, string>;
   mediaType?: string;
+  /** Base64. */
+  content?: string;
   annotations?: Record<string, unknown>;
 }
 
@@ -83,7 +85,7 @@ function envelope(line: string, where: string): { payload: string; signatures: s
     const { payloadType, payload, signatures } = JSON.parse(line) as Record<string, unknown>;
     if (payloadType !== PAYLOAD_TYPE) throw new Error(`its payload is of the type ${JSON.stringify(payloadType)}`);
     if (typeof payload !== 'string' || !Array.isArray(signatures)) throw new Error('it has no payload or signatures');
-    return { payload, signatures: signatures.map((one) => (typeof one?.sig === 'string' ? (one.sig as string) : '')) };
+    return { payload, signatures: signatures.slice(0, 100).map((one) => (typeof one?.sig === 'string' ? (one.sig as string) : '')) };
   } catch (error) {
     throw invalid(where, (error as Error).message);
   }

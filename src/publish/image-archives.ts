@@ -1,4 +1,4 @@
-import { ensureBuildImage } from '../engine/build-image.ts';
+import { presentBuildImage } from '../engine/build-image.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { ImageOptions } from '../engine/image.ts';
 import { archivedImage, archiveImage } from '../engine/image-archive.ts';
@@ -17,7 +17,8 @@ export class ImageArchives {
   }
 
   /**
-   * The archive of the build image whose manifest has this digest; undefined where neither the store nor the engine has it.
+   * The archive of the build image whose manifest has this digest; undefined where neither the store nor an engine has it.
+   * No image is built for it.
    * @throws EngineError, SourceError STORE_DISK_FULL
    */
   of(digest: string): Promise<StoredSource | undefined> {
@@ -33,8 +34,8 @@ export class ImageArchives {
     const there = await archivedImage(this.store, digest);
     if (there) return there;
     return this.withEngine(async (engine, options) => {
-      const image = await ensureBuildImage(engine, options);
-      if (image.digest !== digest) return undefined;
+      const { right: image } = await presentBuildImage(engine, digest, options);
+      if (!image) return undefined;
       options.say('putting the build image into the store');
       return archiveImage(engine, image, this.store, options.labels, options.signal);
     });

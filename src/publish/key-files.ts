@@ -43,12 +43,14 @@ export async function generateKey(file: string, env: NodeJS.ProcessEnv, ask: Ask
   if (!passphrase)
     throw new UsageError('KEY_MISSING', 'a key needs a passphrase', { hint: 'run this on a terminal, or set PVGRUB_KEY_PASSPHRASE' });
   const key = newKey();
+  let ours = false;
   try {
     await writeFile(file, encryptedPem(key, passphrase), { flag: 'wx', mode: 0o600 });
+    ours = true;
     await writeFile(`${file}.pub`, publicKeyText(key.public), { flag: 'wx' });
   } catch (error) {
-    // Half a key is none. Whatever was there before was seen above, and is not ours to remove.
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') await rm(file, { force: true });
+    // Half a key is none.
+    if (ours) await rm(file, { force: true });
     throw new UsageError('FILE_UNREADABLE', `the key cannot be written: ${(error as Error).message}`, { cause: error });
   }
   return key.public;

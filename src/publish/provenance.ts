@@ -72,19 +72,31 @@ export function provenance({ metadata, recipe, archive, files }: ProvenanceInput
         metadata: { startedOn: build.started, finishedOn: finished },
         byproducts: [
           ...Object.entries(files).map(([name, sha256]) => ({ name, digest: { sha256 } })),
-          ...(boot ? [{ name: 'boot', annotations: { ...boot } }] : []),
-          ...(reproduced ? [{ name: 'reproduced', annotations: { ...reproduced } }] : []),
+          ...(boot ? [inline('boot', boot)] : []),
+          ...(reproduced ? [inline('reproduced', reproduced)] : []),
         ],
       },
     },
   };
 }
 
+/** Data as a resource of its own. */
+function inline(name: string, data: object): ResourceDescriptor {
+  return { name, mediaType: 'application/json', content: Buffer.from(JSON.stringify(data)).toString('base64') };
+}
+
 function sources({ sources: used }: Metadata, recipe: Recipe): ResourceDescriptor[] {
   return used.map(({ name, version, file, sha256, commit, origin, proof }) => ({
     name,
-    digest: { sha256, ...(commit ? { gitCommit: commit } : {}) },
-    annotations: { version, file, origin, proof, pins: recipe.sources.find((source) => source.name === name)?.pins ?? {} },
+    digest: { sha256 },
+    annotations: {
+      version,
+      file,
+      origin,
+      proof,
+      ...(commit ? { commit } : {}),
+      pins: recipe.sources.find((source) => source.name === name)?.pins ?? {},
+    },
   }));
 }
 
@@ -100,7 +112,8 @@ function edits({ edits: applied }: Recipe): ResourceDescriptor[] {
 function imageOf({ digest, dockerfile, base, packages }: Metadata['buildImage'], archive: ImageArchive | undefined): ResourceDescriptor {
   return {
     name: 'build image',
-    digest: archive ? { sha256: archive.sha256 } : {},
+    uri: `urn:pvgrub-forge:build-image:${digest}`,
+    ...(archive ? { digest: { sha256: archive.sha256 } } : {}),
     annotations: { ...(archive ? { file: archive.file } : {}), manifest: digest, dockerfile, base, packages },
   };
 }

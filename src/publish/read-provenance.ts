@@ -1,7 +1,9 @@
 import { z } from 'zod';
+import { manifestDigest } from '../engine/manifest.ts';
 import { VerifyError } from '../errors.ts';
 import { inputHash } from '../plan/input-hash.ts';
 import type { Cell } from '../plan/plan.ts';
+import { editDigest } from '../recipes/edits.ts';
 import type { Recipe } from '../recipes/types.ts';
 import type { ResourceDescriptor, Statement } from './dsse.ts';
 import { BUILD_TYPE, PROVENANCE } from './provenance.ts';
@@ -51,6 +53,8 @@ const recipe = z.object({
   warnings: z.array(z.string()),
 });
 
+const subject = z.array(z.looseObject({ name: z.string(), digest: texts }));
+
 const predicate = z.object({
   buildDefinition: z.object({
     buildType: z.literal(BUILD_TYPE),
@@ -78,7 +82,9 @@ export function readProvenance(statement: Statement, where: string): Told {
       expected: `predicate ${PROVENANCE} with build type ${BUILD_TYPE}`,
       hint: 'give the .intoto.jsonl that was published beside the image',
     });
-  if (statement.predicateType !== PROVENANCE) throw invalid(`its predicate is ${statement.predicateType}`);
+  if (statement?.predicateType !== PROVENANCE) throw invalid(`its predicate is ${JSON.stringify(statement?.predicateType)}`);
+  const subjects = subject.safeParse(statement.subject);
+  if (!subjects.success) throw invalid('it has no subjects');
   const parsed = predicate.safeParse(statement.predicate);
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
@@ -88,7 +94,7 @@ export function readProvenance(statement: Statement, where: string): Told {
   const { loader, version, arch } = externalParameters;
   const cell: Cell = { id: `${loader}-${version}-${arch}`, loader, version, arch, recipe: externalParameters.recipe as unknown as Recipe };
   const file = cell.recipe.outputs.find(({ role }) => role === 'image')?.file;
-  const sha256 = statement.subject.find(({ name }) => name === file)?.digest?.['sha256'];
+  const sha256 = subjects.data.find(({ name }) => name === file)?.digest?.['sha256'];
   if (file === undefined || !digest.safeParse(sha256).success) throw invalid('it names no image');
   const named = (name: string) => resolvedDependencies.find((one) => one.name === name) as ResourceDescriptor | undefined;
   const sources = cell.recipe.sources.map(({ name, version }) => {
@@ -103,6 +109,13 @@ export function readProvenance(statement: Statement, where: string): Told {
   const packages = z.array(z.string()).safeParse(image?.annotations?.['packages']);
   if (!manifest.success || !packages.success) throw invalid('it does not tell the build image');
   const archive = digest.safeParse(image?.digest?.['sha256']);
+  const dockerfile = String(image?.annotations?.['dockerfile']);
+  if (manifestDigest({ dockerfile, packages: packages.data, base: '' }) !== manifest.data)
+    throw invalid('the packages of its build image are not those of its manifest');
+  for (const edit of cell.recipe.edits)
+    if (named(`edit ${edit.id}`)?.digest?.['sha256'] !== editDigest(edit))
+      throw invalid(`the edit ${edit.id} has not the digest that it gives`);
+  if (!cell.recipe.sources.some((source) => source.version === version)) throw invalid(`no source is of the version ${version}`);
   const unproved = sources.filter(({ proof }) => proof === null).map(({ name, sha256 }) => [name, sha256]);
   if (inputHash(cell.recipe, manifest.data, Object.fromEntries(unproved)) !== internalParameters.inputHash)
     throw invalid('its input hash is not that of its recipe, sources and build image');

@@ -32,7 +32,6 @@ export function sbom(metadata: Metadata, recipe: Recipe, { licences }: Pick<Cata
     $schema: 'http://cyclonedx.org/schema/bom-1.6.schema.json',
     bomFormat: 'CycloneDX',
     specVersion: '1.6',
-    serialNumber: `urn:uuid:${uuid(`${image.sha256} ${inputHash}`)}`,
     version: 1,
     metadata: {
       tools: { components: [{ type: 'application', name: 'pvgrub-forge', version: VERSION }] },
@@ -51,7 +50,8 @@ export function sbom(metadata: Metadata, recipe: Recipe, { licences }: Pick<Cata
     components,
     dependencies: [{ ref: id, dependsOn: components.map((component) => component['bom-ref']) }],
   };
-  return `${JSON.stringify(document, null, 2)}\n`;
+  const serialNumber = `urn:uuid:${uuid(JSON.stringify(document))}`;
+  return `${JSON.stringify({ ...document, serialNumber }, null, 2)}\n`;
 }
 
 /** One of our edits as a patch: not a diff, but its counted substitutions and new files, as edits/ has them. */

@@ -1,5 +1,6 @@
 import { timesText } from '../boot/report.ts';
 import { formatBytes, formatDuration } from '../config/units.ts';
+import { printable } from '../errors.ts';
 import type { Event, Listener } from './events.ts';
 import { Summary } from './summary.ts';
 
@@ -23,7 +24,7 @@ export function plainLine(event: Event): string | undefined {
     case 'cell-started':
       return `${event.cell}: started with ${event.jobs} ${event.jobs === 1 ? 'core' : 'cores'}`;
     case 'cell-phase':
-      return `${event.cell}: ${event.phase}`;
+      return `${event.cell}: ${printable(event.phase)}`;
     case 'boot-case': {
       const times = timesText(event);
       return `${event.image}: boot ${event.case}: ${event.ok ? 'ok' : 'FAILED'}, ${event.said}${times === '' ? '' : ` (${times})`}`;

@@ -16,6 +16,8 @@ export interface Finding {
 /** How many findings of one kind are told, and how many characters of each. */
 const TOLD = 6;
 const LONGEST = 400;
+/** Bytes of a section that are looked into for text. */
+const LOOKED_INTO = 4 * 2 ** 20;
 /** Sections that are looked into; files have some dozens. */
 const MAX_SECTIONS = 400;
 
@@ -35,7 +37,9 @@ export function explainDifference(one: Uint8Array, other: Uint8Array): Finding[]
 function findings(one: Uint8Array, other: Uint8Array): Finding[] {
   if (Buffer.compare(one, other) === 0) return [];
   const headers = gzipFindings(one, other);
-  const [a, b] = [unpacked(one), unpacked(other)];
+  const whole = [unpacked(one), unpacked(other)];
+  // One that cannot be unpacked is compared as it is, with the other one as it is.
+  const [a, b] = whole[0] && whole[1] ? (whole as [Uint8Array, Uint8Array]) : [one, other];
   if (Buffer.compare(a, b) === 0)
     return headers.length > 0 ? headers : [{ where: 'gzip', what: 'the same content, compressed in another way' }];
   const told = [...headers, ...memberFindings(a, b)];
@@ -49,12 +53,12 @@ function findings(one: Uint8Array, other: Uint8Array): Finding[] {
   return told;
 }
 
-function unpacked(bytes: Uint8Array): Uint8Array {
+function unpacked(bytes: Uint8Array): Uint8Array | undefined {
   if (!gzipHeader(bytes)) return bytes;
   try {
     return gunzipSync(bytes, { maxOutputLength: MAX_UNPACKED });
   } catch {
-    return bytes;
+    return undefined;
   }
 }
 
@@ -125,7 +129,8 @@ function elfFindings(a: Uint8Array, b: Uint8Array): Finding[] {
   const parts: Finding[] = [];
   const symbols = elfSymbols(a, one);
   for (const [index, section] of one.sections.entries()) {
-    const twin = other.sections.find(({ name }) => name === section.name);
+    const time = one.sections.slice(0, index).filter(({ name }) => name === section.name).length;
+    const twin = other.sections.filter(({ name }) => name === section.name)[time];
     if (!twin) continue;
     if (parts.length > 2 * TOLD) break;
     const where = section.name === '' ? 'ELF' : section.name;
@@ -169,7 +174,7 @@ function textFindings(where: string, x: Uint8Array, y: Uint8Array): Finding[] {
   const [a, b] = [texts(x), texts(y)];
   const only = (mine: ReadonlySet<string>, its: ReadonlySet<string>) => [...mine].filter((text) => !its.has(text));
   const kinds: [string, RegExp][] = [
-    ['a path', /^\.{0,2}\/[\w.+-]+\/|[\w.+-]+\/[\w.+-]+\/[\w.+-]+/],
+    ['a path', /^\.{0,2}\/[\w.+-]+\/|[\w.+-]\/[\w.+-]+\/[\w.+-]/],
     [
       'a date or time',
       /\b(19|20)\d\d-[01]\d-[0-3]\d\b|\b[0-2]\d:[0-5]\d:[0-5]\d\b|\b(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) +\d/,
@@ -177,19 +182,20 @@ function textFindings(where: string, x: Uint8Array, y: Uint8Array): Finding[] {
     ['text', /[A-Za-z]{4}/],
   ];
   const [mine, its] = [only(a, b), only(b, a)];
-  for (const [kind, form] of kinds) {
+  const found = kinds.flatMap(([kind, form]) => {
     const [one, other] = [mine.find((text) => form.test(text)), its.find((text) => form.test(text))];
-    if (one === undefined && other === undefined) continue;
-    return [{ where, what: `${kind}: ${quoted(one)} and ${quoted(other)}` }];
-  }
-  return [];
+    return one === undefined && other === undefined ? [] : [{ kind, what: `${kind}: ${quoted(one)} and ${quoted(other)}` }];
+  });
+  // Any text at all is told where there is nothing better.
+  return found.filter(({ kind }, i) => kind !== 'text' || i === 0).map(({ what }) => ({ where, what }));
 }
 
 const quoted = (text: string | undefined) =>
   text === undefined ? 'nothing like it' : JSON.stringify(text.length > 100 ? `${text.slice(0, 100)}…` : text);
 
 /** Printable runs of six characters and more; long ones in pieces, which takes no stack. */
-function texts(bytes: Uint8Array): Set<string> {
+function texts(all: Uint8Array): Set<string> {
+  const bytes = all.subarray(0, LOOKED_INTO);
   return new Set(
     Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
       .toString('latin1')

@@ -9,10 +9,11 @@ import { buildImageWith } from '../engine/build-image.ts';
 import type { Engine } from '../engine/engine.ts';
 import { ownerLabels, sweep, thisOwner } from '../engine/labels.ts';
 import { Shelf } from '../engine/shelf.ts';
-import { ReproduceError, SourceError } from '../errors.ts';
+import { ReproduceError, SourceError, VerifyError } from '../errors.ts';
 import type { Told } from '../publish/read-provenance.ts';
 import type { Listener } from '../report/events.ts';
-import { Store, type StoredSource } from '../sources/store.ts';
+import { provedBy } from '../sources/pins.ts';
+import { identityOf, Store, type StoredSource } from '../sources/store.ts';
 import { sha256 } from '../util/hash.ts';
 
 /** What rebuilding needs of its surroundings. */
@@ -36,15 +37,21 @@ export async function rebuild(told: Told, { engine, settings, signal, emit }: Re
   const say = (text: string) => emit({ type: 'note', text });
   const warn = (text: string) => emit({ type: 'warning', text });
   const labels = ownerLabels(thisOwner(randomBytes(8).toString('hex')));
-  const sources = await exactSources(told, new Store(settings.store));
+  const sources = await exactSources(told, new Store(settings.store), warn);
   await sweep(engine);
   await sweepWork(settings.output);
-  const image = await buildImageWith(engine, told.buildImage.manifest, told.buildImage.packages, {
-    settings: { ...settings, offline: true },
-    labels,
-    signal,
-    say,
-  });
+  const image = await buildImageWith(
+    engine,
+    told.buildImage.manifest,
+    told.buildImage.packages,
+    {
+      settings: { ...settings, offline: true },
+      labels,
+      signal,
+      say,
+    },
+    told.buildImage.archive,
+  );
   say(`build image ${image.digest.slice(0, 12)} with ${image.manifest.packages.length} packages, as the provenance has it`);
   const shelf = new Shelf(engine, image.id, labels, warn);
   const staging = await stagingFolder(settings.output, cell.id);
@@ -84,14 +91,29 @@ export async function rebuild(told: Told, { engine, settings, signal, emit }: Re
 }
 
 /** The very bytes that a provenance names, from the store, read again. */
-async function exactSources(told: Told, store: Store): Promise<Map<string, StoredSource>> {
+async function exactSources(told: Told, store: Store, warn: (text: string) => void): Promise<Map<string, StoredSource>> {
   const records = await store.list();
   const found = new Map<string, StoredSource>();
   const missing: string[] = [];
   for (const { name, version, sha256: digest } of told.sources) {
     const record = records.find((one) => one.sha256 === digest && one.name === name && one.version === version);
-    if (record) found.set(name, { record, path: store.path(digest), proof: 'sha256' });
-    else missing.push(`${name} ${version}, sha256 ${digest}`);
+    if (!record) {
+      missing.push(`${name} ${version}, sha256 ${digest}`);
+      continue;
+    }
+    const pins = told.cell.recipe.sources.find((source) => source.name === name)?.pins ?? {};
+    const proof = provedBy(pins, identityOf(record));
+    if (told.sources.some((source) => source.name === name && source.proof !== null) && proof === undefined)
+      throw new VerifyError(
+        'STATEMENT_INVALID',
+        `the provenance says that ${name} ${version} is proved, and its own pins do not prove these bytes`,
+        {
+          expected: JSON.stringify(pins),
+          got: `sha256 ${digest}`,
+        },
+      );
+    if (proof === undefined) warn(`nothing proves ${name} ${version}: its maker trusted it, and so does this`);
+    found.set(name, { record, path: store.path(digest), proof });
   }
   if (missing.length > 0)
     throw new SourceError('SOURCE_UNAVAILABLE', `the store has not all that ${told.cell.id} was built from`, {

@@ -23,7 +23,7 @@ export async function keepDifference(
   first: Uint8Array,
   { findings, rebuilt, sha256 }: Outcome,
   { output, signal, warn }: { output: string; signal: AbortSignal; warn: (text: string) => void },
-): Promise<(blame: Blame) => Promise<ReproduceError>> {
+): Promise<(blame: Partial<Blame>) => Promise<ReproduceError>> {
   const folder = join(output, 'failed');
   const name = (suffix: string) => join(folder, `${cell.id}.${suffix}`);
   const tried = async (what: Promise<unknown>) => {

@@ -28,6 +28,12 @@ export interface Blame {
   blame: string[];
 }
 
+/** Which of two records of one image to keep: a later one does not undo what an earlier one has shown under more variations. */
+export function weightier<T extends { ok: boolean; variations: readonly string[] }>(was: T | undefined, is: T): T {
+  if (!was || !is.ok) return is;
+  return was.variations.every((name) => is.variations.includes(name)) ? is : was;
+}
+
 /** What is to blame, as words. */
 export function blameText(found: Partial<Blame>): string {
   if (found.unvaried === undefined) return 'not found out';

@@ -33,7 +33,7 @@ import { writeFileAtomic } from '../util/files.ts';
 import { findBlame, type Outcome, reproduceCell, type Site } from './cell.ts';
 import { ensureReproduceImage } from './image.ts';
 import { keepDifference } from './keep.ts';
-import type { ReproduceMetadata } from './report.ts';
+import { type ReproduceMetadata, weightier } from './report.ts';
 import { usually, type Variation, varied } from './variations.ts';
 
 /** What reproducing needs of its surroundings. */
@@ -131,7 +131,12 @@ export async function runReproduce(cells: readonly Cell[], context: ReproduceCon
         if (!outcome.ok) {
           // What was seen is kept first: finding the blame takes many builds, any of which may be stopped.
           const differs = await keepDifference(cell, metadata, first.image, outcome, { output: settings.output, signal, warn });
-          const blame = await findBlame(cell, verified, metadata, again);
+          const blame = await findBlame(cell, verified, metadata, again).catch((error: Error) => {
+            signal.throwIfAborted();
+            // That it differs is proved; what is to blame is not.
+            warn(`${cell.id}: what is to blame could not be found out: ${error.message}`);
+            return {};
+          });
           await record(folder, metadata, { ...written, ...found(outcome), ...blame });
           throw await differs(blame);
         }
@@ -232,12 +237,12 @@ function found({ ok, debug, sha256, findings }: Outcome): Pick<ReproduceMetadata
 
 /** Write down what comparing gave in the metadata of the image that it was compared with. */
 async function record(folder: string, { image }: Metadata, what: Omit<ReproduceMetadata, 'when'>): Promise<Metadata> {
-  const reproduced: ReproduceMetadata = { ...what, when: new Date().toISOString() };
+  const made: ReproduceMetadata = { ...what, when: new Date().toISOString() };
   // It took a while: the image may have been replaced, or booted, meanwhile.
   const now = await readMetadata(folder);
   if (now?.image.sha256 !== image.sha256)
     throw new OutputError('OUTPUT_DIFFERS', `${join(folder, image.file)} was replaced while it was built again`, { hint: 'run again' });
-  const amended = { ...now, reproduced };
+  const amended = { ...now, reproduced: weightier(now.reproduced, made) };
   await writeFileAtomic(join(folder, 'metadata.json'), `${JSON.stringify(amended, null, 2)}\n`);
   return amended;
 }

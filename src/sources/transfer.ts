@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { extract, pack } from 'tar-stream';
 import type { SourceRef } from '../catalog/types.ts';
-import { isDiskFull, SourceError } from '../errors.ts';
+import { isDiskFull, SourceError, UsageError } from '../errors.ts';
 import { besides } from '../util/files.ts';
 import { isTrusted, provedBy } from './pins.ts';
 import { identityOf, parseRecord, type SourceRecord, type Store, type StoredSource } from './store.ts';
@@ -14,6 +14,9 @@ import { identityOf, parseRecord, type SourceRecord, type Store, type StoredSour
  * `records/<name>@<version>.<sha256>.json` followed by its bytes as `sha256/<hex>`; before them, where it is for images,
  * what each is made of as `images/<cell>.json`.
  */
+
+/** The catalog has some hundreds. */
+const MOST_IMAGES = 2000;
 
 /** What an image of an archive is made of: an in-toto Statement (publish/provenance.ts), as JSON. */
 export interface ImageEntry {
@@ -30,15 +33,17 @@ export async function exportSources(
   records: readonly SourceRecord[],
   store: Store,
   file: string,
-  images: readonly ImageEntry[] = [],
+  { images = [], signal }: { images?: readonly ImageEntry[]; signal?: AbortSignal } = {},
 ): Promise<void> {
   const aside = besides(file);
   const tar = pack();
   const common = { mode: 0o644, mtime: new Date(0), uid: 0, gid: 0, uname: '', gname: '' };
   const put = (name: string, text: Buffer) =>
-    new Promise<void>((resolve, reject) =>
-      tar.entry({ ...common, name, size: text.length }, text, (error) => (error ? reject(error) : resolve())),
-    );
+    new Promise<void>((resolve, reject) => {
+      signal?.throwIfAborted();
+      // It has an error of its own where the tar is given up meanwhile.
+      tar.entry({ ...common, name, size: text.length }, text, (error) => (error ? reject(error) : resolve())).on('error', reject);
+    });
   const fill = async () => {
     for (const { id, text } of images) await put(`images/${id}.json`, Buffer.from(text));
     for (const record of records) {
@@ -52,7 +57,7 @@ export async function exportSources(
   };
   try {
     await Promise.all([
-      pipeline(tar, createWriteStream(aside)),
+      pipeline(tar, createWriteStream(aside), { ...(signal ? { signal } : {}) }),
       fill().catch((error: Error) => {
         tar.destroy(error);
         throw error;
@@ -61,7 +66,14 @@ export async function exportSources(
     await rename(aside, file);
   } catch (error) {
     await rm(aside, { force: true });
+    signal?.throwIfAborted();
     if (isDiskFull(error)) throw new SourceError('STORE_DISK_FULL', `no room left to write ${file}`, { cause: error });
+    const { code, path } = error as NodeJS.ErrnoException;
+    if (code !== undefined && path === aside)
+      throw new UsageError('FILE_UNREADABLE', `${file} cannot be written: ${code}`, {
+        hint: 'name a file in a folder that is there',
+        cause: error,
+      });
     throw error;
   }
 }
@@ -110,7 +122,7 @@ export async function importSources(
       const image = /^images\/([\w.-]+)\.json$/.exec(name)?.[1];
       if (/^records\/[\w@.+-]+\.json$/.test(name) && (entry.header.size ?? 0) < 10 * 2 ** 20) {
         record = parseRecord(await textOf(entry), name);
-      } else if (!record && image && (entry.header.size ?? 0) < 10 * 2 ** 20) {
+      } else if (!record && image && (entry.header.size ?? 0) < 10 * 2 ** 20 && result.images.length < MOST_IMAGES) {
         result.images.push({ id: image, text: await textOf(entry) });
       } else if (record && name === `sha256/${record.sha256}`) {
         const aside = besides(join(incoming, record.sha256));

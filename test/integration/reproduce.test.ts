@@ -191,6 +191,17 @@ test('a difference that was seen is recorded and kept, also where finding the bl
   expect(readFileSync(failed('difference.txt'), 'utf8')).toContain('to blame: not found out');
 }, 180_000);
 
+test('a difference stays one where finding the blame runs into trouble of its own, and no narrower proof undoes it', async () => {
+  const cell = leaking('if [ "$(hostname)" != forge ]; then echo differs; elif [ "$JOBS" -gt 2 ]; then sleep 60; fi');
+  await bench.run([cell]);
+  const result = await bench.reproduce([cell], 'host,jobs', { settings: bench.settings({ limits: { time: '15s' } }) });
+  expect([codes(result.failed), result.exit]).toEqual([['NOT_REPRODUCIBLE'], 7]);
+  expect(noises()).toContainEqual(expect.stringContaining('what is to blame could not be found out'));
+  expect(metadata().reproduced).toMatchObject({ ok: false, variations: ['host', 'jobs'] });
+  await bench.reproduce([cell], 'umask');
+  expect(metadata().reproduced).toMatchObject({ ok: false, variations: ['host', 'jobs'] });
+}, 180_000);
+
 describe('another engine', () => {
   test('builds it again, and is the one on record', async () => {
     await bench.run([one()]);

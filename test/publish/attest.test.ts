@@ -20,7 +20,9 @@ const { catalog } = realPlanData();
 const archive = { file: 'build-image.tar.gz', sha256: sha256('archive') };
 
 describe('the buildinfo', () => {
-  const text = buildinfo(builtCellOf().metadata);
+  const built = builtCellOf().metadata;
+  const files = [built.image, built.debug as typeof built.image].map((file) => ({ ...file, md5: 'd'.repeat(32), sha1: 'a'.repeat(40) }));
+  const text = buildinfo(built, files);
 
   test('has no time and no place, and names image, packages and sources', () => {
     expect(text).not.toMatch(/Build-Date|2026|mirror|docker/);
@@ -100,18 +102,18 @@ describe('the provenance', () => {
   test('names sources, edits and build image by digest, commands, environment, limits, and the boot result', () => {
     const boot = { ok: true, hypervisor: 'Xen 4.17.5', cases: [] } as unknown as NonNullable<typeof metadata.boot>;
     const whole = JSON.stringify(provenance({ metadata: { ...metadata, boot }, recipe: cell.recipe, archive, files: {} }));
-    for (const { name } of cell.recipe.sources) expect(whole).toContain(sha256(name));
-    for (const { digest } of metadata.edits) expect(whole).toContain(digest);
+    for (const { name } of cell.recipe.sources) expect(whole.includes(sha256(name))).toBe(true);
+    for (const { digest } of metadata.edits) expect(whole.includes(digest)).toBe(true);
     for (const part of [
       archive.sha256,
       metadata.buildImage.digest,
       ...metadata.buildImage.packages,
-      'Xen 4.17.5',
+      Buffer.from(JSON.stringify(boot)).toString('base64'),
       'a mirror',
       '"memory":4294967296',
     ])
-      expect(whole).toContain(part);
-    for (const { run } of cell.recipe.steps) expect(whole).toContain(JSON.stringify(run));
+      expect(whole.includes(part), part).toBe(true);
+    for (const { run } of cell.recipe.steps) expect(whole.includes(JSON.stringify(run))).toBe(true);
     expect(statement.subject.map(({ name }) => name)).toEqual(['pv-grub-x86_64.gz', 'pv-grub-x86_64.debug']);
     expect(statement.predicate['runDetails']).toMatchObject({
       metadata: { startedOn: '2026-11-25T10:00:00.000Z', finishedOn: '2026-11-25T10:00:30.500Z' },
@@ -144,6 +146,27 @@ describe('the provenance', () => {
       (of) =>
         Object.assign(definition(of).resolvedDependencies.find(({ name }) => name === 'grub') ?? {}, { digest: { sha256: sha256('x') } }),
     ],
+    [
+      'what proves a source, away from its bytes',
+      (of) =>
+        Object.assign(definition(of).resolvedDependencies.find(({ name }) => name === 'grub') ?? {}, { annotations: { proof: 'sha256' } }),
+    ],
+    [
+      'the digest of an edit',
+      (of) =>
+        Object.assign(definition(of).resolvedDependencies.find(({ name }) => name.startsWith('edit ')) ?? {}, {
+          digest: { sha256: sha256('x') },
+        }),
+    ],
+    [
+      'a package',
+      (of) =>
+        Object.assign(definition(of).resolvedDependencies.find(({ name }) => name === 'build image') ?? {}, {
+          annotations: { manifest: metadata.buildImage.digest, dockerfile: metadata.buildImage.dockerfile, packages: [] },
+        }),
+    ],
+    ['the version', (of) => Object.assign(definition(of).externalParameters, { version: '9.9.9' })],
+    ['no subject at all', (of) => Object.assign(of, { subject: [null] })],
     ['a source left out', (of) => void definition(of).resolvedDependencies.shift()],
     ['its kind', (of) => Object.assign(of.predicate['buildDefinition'] as object, { buildType: 'urn:other' })],
     ['its predicate', (of) => Object.assign(of, { predicateType: 'https://slsa.dev/verification_summary/v1' })],
@@ -174,6 +197,8 @@ test('all three are written beside the image, and only for an image that is whol
   writeFileSync(join(folder, 'pv-grub-x86_64.gz'), 'damaged');
   await expect(attest()).rejects.toMatchObject({ code: 'OUTPUT_DAMAGED' });
   writeFileSync(join(folder, 'pv-grub-x86_64.gz'), image);
+  await expect(attest()).rejects.toMatchObject({ code: 'OUTPUT_DAMAGED' });
+  writeFileSync(join(folder, 'pv-grub-x86_64.debug'), 'debug');
   expect(await attest()).toEqual({ image: 'pv-grub-x86_64.gz', archived: true });
   const written = readdirSync(folder).filter((name) => name.startsWith('pv-grub-x86_64.gz.'));
   expect(written.sort()).toEqual(['pv-grub-x86_64.gz.buildinfo', 'pv-grub-x86_64.gz.cdx.json', 'pv-grub-x86_64.gz.intoto.jsonl']);

@@ -89,6 +89,15 @@ describe('adding a run', () => {
         }),
       );
     expect(again(true).reproduced).toEqual({ ok: true, variations: ['host', 'path'] });
+    const [wide, failed] = [again(true), again(false, ['path'])];
+    const narrow = { ...wide, reproduced: { ok: true, variations: ['path'] } };
+    const added = (before: CellStatus, next: CellStatus) => addStatus({ [cell.id]: before }, { [cell.id]: next }, cells).status[cell.id];
+    expect(added(wide, narrow)?.reproduced).toEqual(wide.reproduced);
+    expect(added(failed, narrow)?.reproduced).toEqual(failed.reproduced);
+    expect(added(failed, wide)?.reproduced).toEqual(wide.reproduced);
+    expect(added(wide, failed)?.reproduced).toEqual(failed.reproduced);
+    const both = { [cell.id]: wide, [cells[1]?.id ?? '']: narrow };
+    expect(statusPage(cells, both, new Map())).toContain('2 were built again, bit for bit, with these varied at once: path (');
     const kept = addStatus({ [cell.id]: again(true) }, { [cell.id]: was }, cells).status;
     expect(kept[cell.id]?.reproduced?.ok).toBe(true);
     expect(

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { SourceRef } from '../../src/catalog/types.ts';
@@ -234,3 +234,36 @@ describe('import refuses', () => {
 });
 
 const knownRecord = (await full.list())[1];
+
+describe('what images are made of', () => {
+  const images = [{ id: 'pv-grub-4.17.5-x86_64', text: '{"some":"statement"}\n' }];
+
+  test('goes along, and comes out again', async () => {
+    const file = join(folder, 'images.tar');
+    await exportSources((await full.list()).slice(0, 1), full, file, { images });
+    const { images: taken, added } = await importSources(file, newStore(), known, ['kernel', 'thing', 'unpinned']);
+    expect(taken).toEqual(images);
+    expect(added).toHaveLength(1);
+  });
+
+  test('is refused under a name that leads elsewhere', async () => {
+    const file = put(folder, 'images-wrong.tar', await makeTar([{ name: 'images/../../x.json', content: '{}' }]));
+    await expect(importSources(file, newStore(), known, [])).rejects.toMatchObject({ code: 'SOURCE_ARCHIVE_BROKEN' });
+  });
+
+  test('an export that is stopped, before or while it writes, leaves nothing', async () => {
+    for (const after of [0, 1]) {
+      const stop = new AbortController();
+      const file = join(folder, `stopped-${after}`, 'out.tar');
+      mkdirSync(join(folder, `stopped-${after}`));
+      if (after === 0) stop.abort(new Error('stopped'));
+      else setImmediate(() => stop.abort(new Error('stopped')));
+      await expect(exportSources(await full.list(), full, file, { images, signal: stop.signal })).rejects.toThrow(/stopped|abort/i);
+      expect(readdirSync(join(folder, `stopped-${after}`))).toEqual([]);
+    }
+  });
+
+  test('a place that is not there is told as such', async () => {
+    await expect(exportSources(await full.list(), full, join(folder, 'no/where.tar'))).rejects.toMatchObject({ code: 'FILE_UNREADABLE' });
+  });
+});
