@@ -10,7 +10,7 @@ export interface ReproduceMetadata {
   engine: string;
   /** Names of the variations that it was built under, all at once (docs/reproduce.md). */
   variations: string[];
-  /** Whether the debug file came about again, too; absent where there is none, and under another build path, which it names. */
+  /** Whether the debug file came about again, too, in the last run that could tell: it names its build path. */
   debug?: boolean;
   /** Where it did not: the SHA-256 that it gave (none where the build failed), and what differs. */
   sha256?: string;

@@ -242,7 +242,9 @@ async function record(folder: string, { image }: Metadata, what: Omit<ReproduceM
   const now = await readMetadata(folder);
   if (now?.image.sha256 !== image.sha256)
     throw new OutputError('OUTPUT_DIFFERS', `${join(folder, image.file)} was replaced while it was built again`, { hint: 'run again' });
-  const amended = { ...now, reproduced: weightier(now.reproduced, made) };
+  // Only some runs can tell of the debug file: what the last of them said stays.
+  const debug = made.debug ?? now.reproduced?.debug;
+  const amended = { ...now, reproduced: { ...weightier(now.reproduced, made), ...(debug === undefined ? {} : { debug }) } };
   await writeFileAtomic(join(folder, 'metadata.json'), `${JSON.stringify(amended, null, 2)}\n`);
   return amended;
 }
