@@ -52,6 +52,11 @@ export function unpinnedOf(sources: ReadonlyMap<string, StoredSource>): Unpinned
   return Object.fromEntries([...sources].flatMap(([name, { record, proof }]) => (proof === undefined ? [[name, record.sha256]] : [])));
 }
 
+/** The same of sources as metadata and provenance list them. */
+export function unprovedOf(sources: readonly Pick<Metadata['sources'][number], 'name' | 'sha256' | 'proof'>[]): Unpinned {
+  return Object.fromEntries(sources.filter(({ proof }) => proof === null).map(({ name, sha256 }) => [name, sha256]));
+}
+
 /** Everything that the metadata is put together from. */
 export interface MetadataInput {
   cell: Cell;

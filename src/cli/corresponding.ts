@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import { unprovedOf } from '../build/metadata.ts';
 import { errorText, InterruptedError, ReproduceError, SourceError, VerifyError } from '../errors.ts';
 import { inputHash } from '../plan/input-hash.ts';
 import type { Cell } from '../plan/plan.ts';
@@ -70,10 +71,11 @@ export function tellImages(images: readonly ImageEntry[], cells: readonly Cell[]
     const told = toldOf(id, text);
     if (!told) continue;
     const cell = cells.find((one) => one.id === id);
-    const unproved = told.sources.filter(({ proof }) => proof === null);
-    const bytes = Object.fromEntries(unproved.map(({ name, sha256 }) => [name, sha256]));
-    const same = cell && inputHash(cell.recipe, told.buildImage.manifest, bytes) === told.inputHash;
-    const trust = unproved.map(({ name }) => ` --trust ${name}`).join('');
+    const unproved = unprovedOf(told.sources);
+    const same = cell && inputHash(cell.recipe, told.buildImage.manifest, unproved) === told.inputHash;
+    const trust = Object.keys(unproved)
+      .map((name) => ` --trust ${name}`)
+      .join('');
     print(
       same
         ? `${id}: made again with pvgrub build --offline ${id}${trust}`

@@ -1,14 +1,14 @@
 import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { cellFolder, outputError } from '../build/artifacts.ts';
-import { type ForgeError, ReproduceError, UsageError } from '../errors.ts';
+import { UsageError } from '../errors.ts';
 import { openStatements, signStatement } from '../publish/dsse.ts';
 import { loadPublicKey } from '../publish/key-files.ts';
 import { PROVENANCE } from '../publish/provenance.ts';
-import { readProvenance, type Told } from '../publish/read-provenance.ts';
+import { readProvenance } from '../publish/read-provenance.ts';
 import { verificationSummary } from '../publish/summary.ts';
 import { renderer } from '../report/render.ts';
-import { demandSame, rebuild } from '../reproduce/from.ts';
+import { differenceOf, rebuild } from '../reproduce/from.ts';
 import { writeFileAtomic } from '../util/files.ts';
 import { sha256 } from '../util/hash.ts';
 import { bareSettings, type CommonOptions, print, withEngine } from './context.ts';
@@ -43,7 +43,7 @@ export async function reproduceFrom(options: FromOptions): Promise<void> {
   // Whose configuration lies around here is no matter: the provenance says all.
   const settings = { ...bareSettings(options), offline: true };
   await withEngine(settings, options, emit, async (engine, signal) => {
-    const failure = await rebuild(told, { engine, settings, signal, emit }).then((image) => difference(told, image));
+    const failure = differenceOf(told, await rebuild(told, { engine, settings, signal, emit }));
     if (key) {
       const summary = verificationSummary(
         {
@@ -67,16 +67,6 @@ export async function reproduceFrom(options: FromOptions): Promise<void> {
     if (failure) throw failure;
     print(`${told.cell.id}: the same image again, from its provenance alone: sha256 ${told.image.sha256}`);
   });
-}
-
-function difference(told: Told, image: Uint8Array): ForgeError | undefined {
-  try {
-    demandSame(told, image);
-    return undefined;
-  } catch (error) {
-    if (error instanceof ReproduceError) return error;
-    throw error;
-  }
 }
 
 async function read(file: string): Promise<Buffer> {

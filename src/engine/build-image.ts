@@ -4,7 +4,7 @@ import { type SourceRecord, Store } from '../sources/store.ts';
 import { sha256 } from '../util/hash.ts';
 import type { Engine } from './engine.ts';
 import { BASE_LABEL, ensureImage, type ImageOptions, LABEL, wantedBase } from './image.ts';
-import { BUILD_IMAGE, importImage, readImageArchive } from './image-archive.ts';
+import { archivedImages, importImage, readImageArchive } from './image-archive.ts';
 import { buildDockerfile, type Manifest, manifestDigest, rememberManifest } from './manifest.ts';
 import { readPackages } from './read-packages.ts';
 
@@ -58,7 +58,7 @@ async function newestArchived(
   options: ImageOptions,
 ): Promise<{ id: string; base: string } | undefined> {
   const store = new Store(options.settings.store);
-  const records = (await store.list()).filter(({ name }) => name === BUILD_IMAGE);
+  const records = await archivedImages(store);
   const aged = await Promise.all(records.map(async (record) => ({ record, time: (await stat(store.path(record.sha256))).mtimeMs })));
   for (const { record } of aged.sort((a, b) => b.time - a.time)) {
     try {
@@ -139,9 +139,7 @@ export async function buildImageWith(
 ): Promise<BuildImage> {
   const { right, seen } = await presentBuildImage(engine, digest, options);
   if (right) return right;
-  const records = (await new Store(options.settings.store).list()).filter(
-    ({ name, version }) => name === BUILD_IMAGE && version === digest,
-  );
+  const records = (await archivedImages(new Store(options.settings.store))).filter(({ version }) => version === digest);
   for (const record of records.sort((a, b) => Number(b.sha256 === archive) - Number(a.sha256 === archive))) {
     const made = await restoreBuildImage(engine, record, options);
     if (made.right) {

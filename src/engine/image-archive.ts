@@ -6,7 +6,7 @@ import { pipeline } from 'node:stream/promises';
 import { createGunzip, createGzip } from 'node:zlib';
 import { extract, pack } from 'tar-stream';
 import { EngineError, ForgeError, isDiskFull, SourceError } from '../errors.ts';
-import type { Store, StoredSource } from '../sources/store.ts';
+import type { SourceRecord, Store, StoredSource } from '../sources/store.ts';
 import { besides } from '../util/files.ts';
 import type { BuildImage } from './build-image.ts';
 import { createContainer, removeContainer } from './container.ts';
@@ -36,6 +36,11 @@ function nameOf(digest: string): string {
   return `${BUILD_IMAGE}-${digest.slice(0, 16)}`;
 }
 
+/** Every archive of a build image that the store has. */
+export async function archivedImages(store: Store): Promise<SourceRecord[]> {
+  return (await store.list()).filter(({ name }) => name === BUILD_IMAGE);
+}
+
 /** The archive of the build image with this manifest that the store has; undefined where there is none. */
 export function archivedImage(store: Store, digest: string): Promise<StoredSource | undefined> {
   // Whatever is there was made here, or let in by --trust.
@@ -43,7 +48,7 @@ export function archivedImage(store: Store, digest: string): Promise<StoredSourc
 }
 
 /**
- * Put a build image into the store; the one that is there, where it is.
+ * Put a build image into the store.
  * @throws EngineError ENGINE_LOST, SourceError STORE_DISK_FULL
  */
 export async function archiveImage(
@@ -53,8 +58,6 @@ export async function archiveImage(
   labels: Record<string, string>,
   signal?: AbortSignal,
 ): Promise<StoredSource> {
-  const there = await archivedImage(store, digest);
-  if (there) return there;
   const incoming = await store.incoming();
   const rootfs = besides(join(incoming, `${nameOf(digest)}.rootfs`));
   const archive = besides(join(incoming, nameOf(digest)));

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { cellFolder, demandWhole, readMetadata } from '../build/artifacts.ts';
-import type { Metadata } from '../build/metadata.ts';
+import { type Metadata, unprovedOf } from '../build/metadata.ts';
 import type { Catalog } from '../catalog/types.ts';
 import { OutputError } from '../errors.ts';
 import { inputHash } from '../plan/input-hash.ts';
@@ -16,7 +16,7 @@ import { type ImageArchive, provenance } from './provenance.ts';
 import { sbom } from './sbom.ts';
 
 /** Files that say what an image is, beside it: `<image>` and one of these. */
-export const ATTESTATIONS = { buildinfo: '.buildinfo', sbom: '.cdx.json', provenance: '.intoto.jsonl' } as const;
+const ATTESTATIONS = { buildinfo: '.buildinfo', sbom: '.cdx.json', provenance: '.intoto.jsonl' } as const;
 
 /** What attesting needs of its surroundings. */
 export interface AttestContext {
@@ -39,8 +39,7 @@ export async function builtCell(cell: Cell, output: string): Promise<Metadata> {
       hint: `pvgrub build ${cell.id} first, with the same --out; pvgrub matrix --why tells what has changed`,
     });
   if (!metadata) throw missing('');
-  const unpinned = metadata.sources.filter(({ proof }) => proof === null).map(({ name, sha256 }) => [name, sha256]);
-  if (inputHash(cell.recipe, metadata.buildImage.digest, Object.fromEntries(unpinned)) !== metadata.inputHash)
+  if (inputHash(cell.recipe, metadata.buildImage.digest, unprovedOf(metadata.sources)) !== metadata.inputHash)
     throw missing('from the present inputs ');
   await demandWhole(folder, metadata);
   return metadata;

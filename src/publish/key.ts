@@ -19,7 +19,7 @@ export interface SigningKey {
 }
 
 /** The public key with these 32 bytes. Our keys are named by the first eight bytes of their SHA-256. */
-export function publicKey(bytes: Uint8Array, id = idOf(createHash('sha256').update(bytes).digest().subarray(0, 8))): PublicKey {
+function publicKey(bytes: Uint8Array, id = idOf(createHash('sha256').update(bytes).digest().subarray(0, 8))): PublicKey {
   const x = Buffer.from(bytes).toString('base64url');
   return { object: createPublicKey({ format: 'jwk', key: { kty: 'OKP', crv: 'Ed25519', x } }), bytes: Buffer.from(bytes), id };
 }

@@ -32,10 +32,10 @@ export interface ProvenanceInput {
 }
 
 /** A recipe as it is written down: without what only helps to plan and to share. */
-export type WrittenRecipe = Omit<Recipe, 'toolchain'>;
+type WrittenRecipe = Omit<Recipe, 'toolchain'>;
 
 /** See {@link WrittenRecipe}. */
-export function writtenRecipe({ toolchain: _, edits, ...recipe }: Recipe): WrittenRecipe {
+function writtenRecipe({ toolchain: _, edits, ...recipe }: Recipe): WrittenRecipe {
   return { ...recipe, edits: edits.map(({ seen: _seen, ...edit }) => edit) };
 }
 

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { unprovedOf } from '../build/metadata.ts';
 import { manifestDigest } from '../engine/manifest.ts';
 import { VerifyError } from '../errors.ts';
 import { inputHash } from '../plan/input-hash.ts';
@@ -116,8 +117,7 @@ export function readProvenance(statement: Statement, where: string): Told {
     if (named(`edit ${edit.id}`)?.digest?.['sha256'] !== editDigest(edit))
       throw invalid(`the edit ${edit.id} has not the digest that it gives`);
   if (!cell.recipe.sources.some((source) => source.version === version)) throw invalid(`no source is of the version ${version}`);
-  const unproved = sources.filter(({ proof }) => proof === null).map(({ name, sha256 }) => [name, sha256]);
-  if (inputHash(cell.recipe, manifest.data, Object.fromEntries(unproved)) !== internalParameters.inputHash)
+  if (inputHash(cell.recipe, manifest.data, unprovedOf(sources)) !== internalParameters.inputHash)
     throw invalid('its input hash is not that of its recipe, sources and build image');
   return {
     cell,

@@ -124,11 +124,11 @@ async function exactSources(told: Told, store: Store, warn: (text: string) => vo
   return found;
 }
 
-/** @throws ReproduceError NOT_REPRODUCIBLE where an image is not the published one */
-export function demandSame(told: Told, image: Uint8Array): void {
+/** The error NOT_REPRODUCIBLE where an image is not the published one. */
+export function differenceOf(told: Told, image: Uint8Array): ReproduceError | undefined {
   const got = sha256(image);
-  if (got === told.image.sha256) return;
-  throw new ReproduceError('NOT_REPRODUCIBLE', `${told.cell.id}: building it from its provenance gave another image`, {
+  if (got === told.image.sha256) return undefined;
+  return new ReproduceError('NOT_REPRODUCIBLE', `${told.cell.id}: building it from its provenance gave another image`, {
     expected: told.image.sha256,
     got,
     hint: `compare the published image with failed/${told.cell.id}.rebuilt-${told.image.file} in the output folder, with diffoscope or pvgrub inspect`,

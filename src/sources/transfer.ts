@@ -1,5 +1,5 @@
 import { createReadStream, createWriteStream } from 'node:fs';
-import { rename, rm, stat } from 'node:fs/promises';
+import { open, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { extract, pack } from 'tar-stream';
@@ -56,8 +56,10 @@ export async function exportSources(
     tar.finalize();
   };
   try {
+    // There before anything can fail: a stream that is given up while it opens its file would make it afterwards.
+    const out = await open(aside, 'wx');
     await Promise.all([
-      pipeline(tar, createWriteStream(aside), { ...(signal ? { signal } : {}) }),
+      pipeline(tar, out.createWriteStream(), { ...(signal ? { signal } : {}) }),
       fill().catch((error: Error) => {
         tar.destroy(error);
         throw error;

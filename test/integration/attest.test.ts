@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { buildImageWith, ensureBuildImage, restoreBuildImage } from '../../src/engine/build-image.ts';
-import { BUILD_IMAGE } from '../../src/engine/image-archive.ts';
+import { archivedImages, BUILD_IMAGE } from '../../src/engine/image-archive.ts';
 import { manifestDigest } from '../../src/engine/manifest.ts';
 import { openStatements, signStatement } from '../../src/publish/dsse.ts';
 import { newKey, publicKeyText } from '../../src/publish/key.ts';
@@ -135,7 +135,7 @@ describe('a build image that cannot be made the same', () => {
 
   test('is made from its archive where it can, under a name that says what it is', async () => {
     const store = new Store(path('elsewhere'));
-    const record = (await store.list()).find(({ name }) => name === BUILD_IMAGE);
+    const record = (await archivedImages(store))[0];
     if (!record) throw new Error('the archive is not there');
     const { right } = await restoreBuildImage(engine, record, options());
     try {

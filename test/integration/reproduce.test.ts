@@ -1,27 +1,18 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { Metadata } from '../../src/build/metadata.ts';
 import { ForgeError } from '../../src/errors.ts';
 import { parseElf } from '../../src/inspect/elf.ts';
 import { elfSymbols } from '../../src/inspect/symbols.ts';
 import type { Cell } from '../../src/plan/plan.ts';
 import { VARIATIONS } from '../../src/reproduce/variations.ts';
-import { type Bench, leftovers, makeBench } from '../support/run-stand-in.ts';
-import { standInOnEngine } from '../support/stand-in-on-engine.ts';
+import { eachBench, standInOnEngine } from '../support/stand-in-on-engine.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 
 const { engine, standIn } = await standInOnEngine();
-let bench: Bench;
-beforeEach(() => {
-  bench = makeBench(engine, standIn.folder);
-});
-afterEach(async () => {
-  expect(await leftovers(engine)).toEqual({ containers: 0, volumes: 0 });
-  expect(existsSync(bench.output) ? readdirSync(bench.output).filter((name) => name.startsWith('.')) : []).toEqual([]);
-  bench.remove();
-});
+const bench = eachBench(engine, standIn);
 
 const one = (): Cell => standIn.cells()[0] as Cell;
 const place = (file: string) => join(bench.output, 'pv-grub/4.2.5/x86_64', file);
@@ -240,9 +231,12 @@ describe('what cannot be compared', () => {
   test('a signal ends it, and leaves nothing', async () => {
     await bench.run([one()]);
     const stop = new AbortController();
-    const running = bench.reproduce([one()], 'host', { signal: stop.signal });
-    setTimeout(() => stop.abort(), 1500);
-    const result = await running;
+    const result = await bench.reproduce([one()], 'host', {
+      signal: stop.signal,
+      emit: (event) => {
+        if (event.type === 'cell-phase' && event.phase === 'newlib') stop.abort();
+      },
+    });
     expect(result.exit).toBe(130);
     expect(metadata().reproduced).toBeUndefined();
   }, 120_000);

@@ -1,24 +1,14 @@
 import { execFileSync } from 'node:child_process';
-import { appendFileSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { Metadata } from '../../src/build/metadata.ts';
 import { ForgeError } from '../../src/errors.ts';
 import type { Cell } from '../../src/plan/plan.ts';
-import { type Bench, leftovers, makeBench } from '../support/run-stand-in.ts';
-import { standInOnEngine } from '../support/stand-in-on-engine.ts';
+import { eachBench, standInOnEngine } from '../support/stand-in-on-engine.ts';
 
 const { engine, standIn } = await standInOnEngine();
-let bench: Bench;
-beforeEach(() => {
-  bench = makeBench(engine, standIn.folder);
-});
-afterEach(async () => {
-  // Whatever a test did: nothing of it stays on the engine, and nothing half-written in the output folder.
-  expect(await leftovers(engine)).toEqual({ containers: 0, volumes: 0 });
-  expect(existsSync(bench.output) ? readdirSync(bench.output).filter((name) => name.startsWith('.')) : []).toEqual([]);
-  bench.remove();
-});
+const bench = eachBench(engine, standIn);
 
 /** The cell with its recipe changed: more commands at the end, or whatever the change does. */
 function changed(cell: Cell, change: (recipe: Cell['recipe']) => Partial<Cell['recipe']>): Cell {

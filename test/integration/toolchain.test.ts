@@ -1,21 +1,13 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import type { Metadata } from '../../src/build/metadata.ts';
 import type { Cell } from '../../src/plan/plan.ts';
 import type { Edit } from '../../src/recipes/types.ts';
-import { type Bench, leftovers, makeBench } from '../support/run-stand-in.ts';
-import { standInOnEngine } from '../support/stand-in-on-engine.ts';
+import { eachBench, standInOnEngine } from '../support/stand-in-on-engine.ts';
 
 const { engine, standIn } = await standInOnEngine();
-let bench: Bench;
-beforeEach(() => {
-  bench = makeBench(engine, standIn.folder);
-});
-afterEach(async () => {
-  expect(await leftovers(engine)).toEqual({ containers: 0, volumes: 0 });
-  bench.remove();
-});
+const bench = eachBench(engine, standIn);
 
 /** The stand-in's cell as another release would be: with a file of its tree changed. */
 function release(file?: string, find = '', replace = ''): Cell {
