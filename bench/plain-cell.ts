@@ -43,7 +43,7 @@ export class PlainCell {
       workspace.container({
         image: image.id,
         command: ['sh', '/cell/in/plain.sh'],
-        env: buildEnvironment(cell.recipe, jobs),
+        env: { ...buildEnvironment(cell.recipe), JOBS: String(jobs) },
         reads,
         labels,
         limits,
@@ -68,7 +68,7 @@ export class PlainCell {
       const unpack = await workspace.container({
         image: image.id,
         command: ['sh', '/cell/in/unpack.sh'],
-        env: buildEnvironment(cell.recipe, 1),
+        env: { ...buildEnvironment(cell.recipe), JOBS: '1' },
         reads,
         labels: around.labels,
         limits: around.limits,

@@ -89,7 +89,7 @@ export async function buildCell(
     context.signal?.throwIfAborted();
     const ours = await Workspace.create(engine, labels);
     workspace = ours;
-    const environment = Object.entries({ ...buildEnvironment(cell.recipe, context.jobs), ...around.env });
+    const environment = Object.entries({ ...buildEnvironment(cell.recipe), JOBS: String(context.jobs), ...around.env });
     const start = (command: string[], more: Pick<ContainerSpec, 'inMemory' | 'reads'> = {}): Promise<Container> =>
       ours.container({
         ...more,

@@ -7,6 +7,7 @@ import type { Cell } from '../plan/plan.ts';
 import { editDigest } from '../recipes/edits.ts';
 import type { ReproduceMetadata } from '../reproduce/report.ts';
 import { identityOf, type StoredSource } from '../sources/store.ts';
+import { buildEnvironment } from './scripts.ts';
 
 /** What `metadata.json` beside an image says; docs/metadata.md explains each member. */
 export interface Metadata {
@@ -102,7 +103,7 @@ export function metadataOf(input: MetadataInput): Metadata {
     sources,
     edits: recipe.edits.map((edit) => ({ id: edit.id, digest: editDigest(edit), what: edit.what })),
     buildImage: { digest: manifestDigest(manifest), dockerfile: manifest.dockerfile, base: manifest.base, packages: manifest.packages },
-    environment: recipe.env,
+    environment: buildEnvironment(recipe),
     commands: recipe.steps.map((step) => step.run),
     reads: recipe.reads,
     warnings: [...warnings, ...recipe.warnings],

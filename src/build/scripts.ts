@@ -174,13 +174,7 @@ export function scriptCommand(name: string): string[] {
   return ['sh', '-c', `mkdir -p /cell/tmp && ${run}; exit "$(cat ${status} || echo 137)"`];
 }
 
-/** The environment of a cell's containers: the recipe's, and what is the same for all. `JOBS` never changes the output. */
-export function buildEnvironment(recipe: Recipe, jobs: number): Record<string, string> {
-  return {
-    PATH: '/usr/local/bin:/usr/bin:/bin',
-    HOME: '/cell',
-    TMPDIR: '/cell/tmp',
-    ...recipe.env,
-    JOBS: String(jobs),
-  };
+/** The environment of a cell's containers: what is the same for all, and the recipe's. `JOBS`, which never changes the output, comes to it. */
+export function buildEnvironment({ env }: Pick<Recipe, 'env'>): Record<string, string> {
+  return { PATH: '/usr/local/bin:/usr/bin:/bin', HOME: '/cell', TMPDIR: '/cell/tmp', ...env };
 }

@@ -43,7 +43,8 @@ export async function reproduceFrom(options: FromOptions): Promise<void> {
   // Whose configuration lies around here is no matter: the provenance says all.
   const settings = { ...bareSettings(options), offline: true };
   await withEngine(settings, options, emit, async (engine, signal) => {
-    const failure = differenceOf(told, await rebuild(told, { engine, settings, signal, emit }));
+    const rebuilt = await rebuild(told, { engine, settings, signal, emit });
+    const failure = differenceOf(told, rebuilt);
     if (key) {
       const summary = verificationSummary(
         {
@@ -51,6 +52,7 @@ export async function reproduceFrom(options: FromOptions): Promise<void> {
           loader: told.cell.loader,
           version: told.cell.version,
           provenance: { file: basename(options.from), sha256: sha256(bytes) },
+          buildImage: rebuilt.buildImage,
           ok: failure === undefined,
           when: new Date(),
         },

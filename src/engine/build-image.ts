@@ -14,7 +14,12 @@ export interface BuildImage {
   id: string;
   manifest: Manifest;
   digest: string;
+  /** SHA-256 of the archive that it was made from, if it was. */
+  archive: string | undefined;
 }
+
+/** How the label of an image's base tells the archive that it was made from. */
+const FROM_ARCHIVE = /; from the archive ([0-9a-f]{64})$/;
 
 /**
  * The build image: the one that is there for this Dockerfile and choice of base, else built through the API; offline, else
@@ -40,7 +45,7 @@ async function described(
   { labels, signal }: Pick<ImageOptions, 'labels' | 'signal'>,
 ): Promise<BuildImage> {
   const manifest: Manifest = { dockerfile: of.dockerfile, packages: await readPackages(engine, id, labels, signal), base: of.base };
-  return { id, manifest, digest: manifestDigest(manifest) };
+  return { id, manifest, digest: manifestDigest(manifest), archive: FROM_ARCHIVE.exec(of.base)?.[1] };
 }
 
 /** The same; undefined for an image in which packages cannot even be listed: it is no build image. */
@@ -75,15 +80,23 @@ async function newestArchived(
   return undefined;
 }
 
-/** Of the build images on an engine, the one whose manifest has a digest; nothing is made. `seen`: the others. */
+/**
+ * Of the build images on an engine, one whose manifest has a digest, made from this archive if there is such a one; nothing
+ * is made. `seen`: others.
+ */
 export async function presentBuildImage(
   engine: Engine,
   digest: string,
   options: Pick<ImageOptions, 'labels' | 'signal'>,
+  archive?: string,
 ): Promise<{ right?: BuildImage; seen: BuildImage[] }> {
   const seen: BuildImage[] = [];
-  for (const { Id, Labels } of await engine.docker.listImages({ filters: { reference: ['pvgrub-forge-build'] } })) {
-    const of = { dockerfile: Labels?.[LABEL] ?? '', base: Labels?.[BASE_LABEL] ?? 'unknown base' };
+  const images = (await engine.docker.listImages({ filters: { reference: ['pvgrub-forge-build'] } })).map(({ Id, Labels }) => {
+    const base = Labels?.[BASE_LABEL] ?? 'unknown base';
+    const preferred = archive !== undefined && FROM_ARCHIVE.exec(base)?.[1] === archive;
+    return { Id, of: { dockerfile: Labels?.[LABEL] ?? '', base }, preferred };
+  });
+  for (const { Id, of } of images.sort((a, b) => Number(b.preferred) - Number(a.preferred))) {
     const image = await describedIfAny(engine, Id, of, options);
     if (image?.digest === digest) return { right: image, seen };
     if (image) seen.push(image);
@@ -105,7 +118,7 @@ export async function restoreBuildImage(
   const path = store.path(record.sha256);
   await store.check({ record, path, proof: undefined });
   options.say(`taking the build image from its archive ${record.sha256.slice(0, 12)}`);
-  const base = (was: string) => `${was.replace(/; from the archive .*$/, '')}; from the archive ${record.sha256}`;
+  const base = (was: string) => `${was.replace(FROM_ARCHIVE, '')}; from the archive ${record.sha256}`;
   const { id, manifest } = await importImage(engine, path, ({ manifest }) => ({
     [LABEL]: manifest.dockerfile,
     [BASE_LABEL]: base(manifest.base),
@@ -116,7 +129,7 @@ export async function restoreBuildImage(
     const image = await describedIfAny(engine, id, { ...manifest, base: base(manifest.base) }, options);
     if (image?.digest !== record.version) return { wrong: image };
     // By what it is: nobody who asks for some base shall get it for that.
-    await imported.tag({ repo: 'pvgrub-forge-build', tag: image.digest.slice(0, 16) });
+    await imported.tag({ repo: 'pvgrub-forge-build', tag: record.sha256.slice(0, 16) });
     right = image;
     return { right };
   } finally {
@@ -125,7 +138,8 @@ export async function restoreBuildImage(
 }
 
 /**
- * The build image with just these packages: one that the engine has, else that of the archive in the store.
+ * The build image with just these packages: that of the archive which is asked for, on the engine or in the store; else one
+ * that the engine has, else that of another archive.
  * @param packages those of the image that is looked for, to tell what differs
  * @param archive SHA-256 of the archive to prefer
  * @throws ReproduceError ENVIRONMENT_DIFFERS where there is none; EngineError, SourceError as the parts
@@ -137,18 +151,17 @@ export async function buildImageWith(
   options: ImageOptions,
   archive?: string,
 ): Promise<BuildImage> {
-  const { right, seen } = await presentBuildImage(engine, digest, options);
-  if (right) return right;
+  const { right, seen } = await presentBuildImage(engine, digest, options, archive);
+  if (right && (archive === undefined || right.archive === archive)) return right;
   const records = (await archivedImages(new Store(options.settings.store))).filter(({ version }) => version === digest);
-  for (const record of records.sort((a, b) => Number(b.sha256 === archive) - Number(a.sha256 === archive))) {
+  const named = records.filter(({ sha256 }) => sha256 === archive);
+  const others = right ? [] : records.filter(({ sha256 }) => sha256 !== archive);
+  for (const record of [...named, ...others]) {
     const made = await restoreBuildImage(engine, record, options);
-    if (made.right) {
-      if (archive !== undefined && record.sha256 !== archive)
-        options.say(`its packages are those that are wanted; the archive ${archive.slice(0, 12)} itself is not in the store`);
-      return made.right;
-    }
+    if (made.right) return made.right;
     if (made.wrong) seen.unshift(made.wrong);
   }
+  if (right) return right;
   const [nearest] = seen;
   throw new ReproduceError('ENVIRONMENT_DIFFERS', 'the build image cannot be made the same', {
     expected: `the build image with the manifest ${digest}`,

@@ -60,6 +60,7 @@ export function provenance({ metadata, recipe, archive, files }: ProvenanceInput
         },
         internalParameters: {
           inputHash: metadata.inputHash,
+          environment: metadata.environment,
           cores: build.cores,
           engine: build.engine,
           ...(build.limits ? { limits: build.limits } : {}),

@@ -30,6 +30,8 @@ const plain = z.string().regex(/^\w[\w.+-]*$/);
 const below = z.string().refine((path) => path !== '' && !path.startsWith('/') && !path.split('/').includes('..'), 'leaves its folder');
 const texts = z.record(z.string(), z.string());
 
+const variables = z.record(z.string().regex(/^\w+$/), z.string());
+
 const recipe = z.object({
   sources: z.array(
     z.object({ name: plain, version: plain, file: plain, top: plain, pins: texts, origins: z.array(z.looseObject({})) }).loose(),
@@ -46,7 +48,7 @@ const recipe = z.object({
       })
       .loose(),
   ),
-  env: z.record(z.string().regex(/^\w+$/), z.string()),
+  env: variables,
   files: z.record(below, z.string()),
   steps: z.array(z.object({ phase: z.string(), run: z.string() }).loose()),
   outputs: z.array(z.object({ file: plain, role: z.enum(['image', 'debug']) })),
@@ -65,7 +67,7 @@ const predicate = z.object({
       arch: z.enum(['x86_64', 'x86_32', 'x86_32_pvh']),
       recipe,
     }),
-    internalParameters: z.object({ inputHash: digest, cores: z.number().int().positive() }),
+    internalParameters: z.object({ inputHash: digest, cores: z.number().int().positive(), environment: variables }),
     resolvedDependencies: z.array(
       z.object({ name: z.string(), digest: texts.optional(), annotations: z.record(z.string(), z.unknown()).optional() }),
     ),
@@ -119,8 +121,12 @@ export function readProvenance(statement: Statement, where: string): Told {
   if (!cell.recipe.sources.some((source) => source.version === version)) throw invalid(`no source is of the version ${version}`);
   if (inputHash(cell.recipe, manifest.data, unprovedOf(sources)) !== internalParameters.inputHash)
     throw invalid('its input hash is not that of its recipe, sources and build image');
+  const { environment } = internalParameters;
+  for (const [name, value] of Object.entries(cell.recipe.env))
+    if (environment[name] !== value) throw invalid(`its environment has not the ${name} of its recipe`);
   return {
-    cell,
+    // All that was set, also what this version would set to something else.
+    cell: { ...cell, recipe: { ...cell.recipe, env: environment } },
     inputHash: internalParameters.inputHash,
     image: { file, sha256: sha256 as string },
     sources,

@@ -14,12 +14,17 @@ export interface Verified {
   version: string;
   /** The provenance that it was rebuilt from: file name and SHA-256. */
   provenance: { file: string; sha256: string };
+  /** The build image that it was rebuilt in: digest of its manifest, and SHA-256 of the archive that it was made from. */
+  buildImage: { digest: string; archive: string | undefined };
   ok: boolean;
   when: Date;
 }
 
 /** The statement that an image came about again, bit for bit, from its provenance, or did not. */
-export function verificationSummary({ image, loader, version, provenance, ok, when }: Verified, rebuilder: PublicKey): Statement {
+export function verificationSummary(
+  { image, loader, version, provenance, buildImage, ok, when }: Verified,
+  rebuilder: PublicKey,
+): Statement {
   return {
     _type: 'https://in-toto.io/Statement/v1',
     subject: [{ name: image.file, digest: { sha256: image.sha256 } }],
@@ -33,6 +38,10 @@ export function verificationSummary({ image, loader, version, provenance, ok, wh
       verificationResult: ok ? 'PASSED' : 'FAILED',
       verifiedLevels: [ok ? 'PVGRUB_FORGE_REPRODUCED' : 'FAILED'],
       slsaVersion: '1.0',
+      pvgrubForge_buildImage: {
+        uri: `urn:pvgrub-forge:build-image:${buildImage.digest}`,
+        ...(buildImage.archive ? { digest: { sha256: buildImage.archive } } : {}),
+      },
     },
   };
 }

@@ -10,9 +10,9 @@ export function plainLine(event: Event): string | undefined {
     case 'run-started':
       return `${event.cells.length} ${event.cells.length === 1 ? 'cell' : 'cells'}, up to ${event.side} side by side on ${event.cores} cores, engine ${event.engine}`;
     case 'note':
-      return event.text;
+      return printable(event.text);
     case 'warning':
-      return `warning: ${event.text}`;
+      return printable(`warning: ${event.text}`);
     case 'source-started':
       return `source ${event.source}: from ${event.origin}`;
     case 'source-done':

@@ -5,7 +5,7 @@ import { stagingFolder, sweepWork } from '../build/artifacts.ts';
 import { buildCell } from '../build/cell.ts';
 import { ROOM_FOR_MEMORY } from '../build/run.ts';
 import type { Settings } from '../config/settings.ts';
-import { buildImageWith } from '../engine/build-image.ts';
+import { type BuildImage, buildImageWith } from '../engine/build-image.ts';
 import type { Engine } from '../engine/engine.ts';
 import { ownerLabels, sweep, thisOwner } from '../engine/labels.ts';
 import { Shelf } from '../engine/shelf.ts';
@@ -15,6 +15,13 @@ import type { Listener } from '../report/events.ts';
 import { provedBy } from '../sources/pins.ts';
 import { identityOf, Store, type StoredSource } from '../sources/store.ts';
 import { sha256 } from '../util/hash.ts';
+
+/** What came out of building again. */
+export interface Rebuilt {
+  bytes: Buffer;
+  /** The build image that it was built in. */
+  buildImage: BuildImage;
+}
 
 /** What rebuilding needs of its surroundings. */
 export interface RebuildContext {
@@ -28,11 +35,11 @@ export interface RebuildContext {
  * Build an image again from its provenance alone, with no network: sources and build image are those that it names by
  * digest, recipe and edits its own, not this product's.
  *
- * @returns the image that came out; whether it is the published one is for the caller to see
+ * @returns the image that came out; {@link differenceOf} tells whether it is the published one
  * @throws SourceError SOURCE_UNAVAILABLE where the store has not the very bytes, STORE_CORRUPT;
  *   ReproduceError ENVIRONMENT_DIFFERS where the build image cannot be had; as buildCell
  */
-export async function rebuild(told: Told, { engine, settings, signal, emit }: RebuildContext): Promise<Buffer> {
+export async function rebuild(told: Told, { engine, settings, signal, emit }: RebuildContext): Promise<Rebuilt> {
   const { cell } = told;
   const say = (text: string) => emit({ type: 'note', text });
   const warn = (text: string) => emit({ type: 'warning', text });
@@ -52,7 +59,15 @@ export async function rebuild(told: Told, { engine, settings, signal, emit }: Re
     },
     told.buildImage.archive,
   );
-  say(`build image ${image.digest.slice(0, 12)} with ${image.manifest.packages.length} packages, as the provenance has it`);
+  const { manifest, archive } = image;
+  say(
+    `build image ${image.digest.slice(0, 12)} with ${manifest.packages.length} packages, as the provenance has it` +
+      (sameArchive(told, image)
+        ? ', from the very archive'
+        : archive
+          ? `, from the archive ${archive.slice(0, 12)}`
+          : ', made on this engine'),
+  );
   const shelf = new Shelf(engine, image.id, labels, warn);
   const staging = await stagingFolder(settings.output, cell.id);
   /** Keep a file for whoever looks for the reason; not being able to is no answer of its own. */
@@ -78,9 +93,9 @@ export async function rebuild(told: Told, { engine, settings, signal, emit }: Re
       onPhase: (phase) => emit({ type: 'cell-phase', cell: cell.id, phase }),
       warn,
     });
-    const rebuilt = await readFile(join(staging, told.image.file));
-    if (sha256(rebuilt) !== told.image.sha256) await keep(told.image.file, `${cell.id}.rebuilt-${told.image.file}`);
-    return rebuilt;
+    const bytes = await readFile(join(staging, told.image.file));
+    if (sha256(bytes) !== told.image.sha256) await keep(told.image.file, `${cell.id}.rebuilt-${told.image.file}`);
+    return { bytes, buildImage: image };
   } catch (error) {
     await keep('build.log', `${cell.id}.rebuilt.log`);
     throw error;
@@ -124,10 +139,29 @@ async function exactSources(told: Told, store: Store, warn: (text: string) => vo
   return found;
 }
 
-/** The error NOT_REPRODUCIBLE where an image is not the published one. */
-export function differenceOf(told: Told, image: Uint8Array): ReproduceError | undefined {
-  const got = sha256(image);
+/** Whether a build image was made from the archive that a provenance names. */
+function sameArchive(told: Told, { archive }: BuildImage): boolean {
+  return archive !== undefined && archive === told.buildImage.archive;
+}
+
+/**
+ * The error NOT_REPRODUCIBLE where an image is not the published one.
+ * @throws ReproduceError ENVIRONMENT_DIFFERS where it is not, and was not built in the image whose archive is named: the same
+ *   packages are not yet the same files, so nothing is shown by it
+ */
+export function differenceOf(told: Told, { bytes, buildImage }: Rebuilt): ReproduceError | undefined {
+  const got = sha256(bytes);
   if (got === told.image.sha256) return undefined;
+  if (told.buildImage.archive !== undefined && !sameArchive(told, buildImage))
+    throw new ReproduceError(
+      'ENVIRONMENT_DIFFERS',
+      `${told.cell.id}: another image came out of another build image with the same packages`,
+      {
+        expected: `${told.image.sha256}, in the build image of the archive ${told.buildImage.archive}`,
+        got: `${got}, in ${buildImage.manifest.base}`,
+        hint: 'pvgrub sources import the archive that `sources export --for` wrote for this image, with --trust build-image; then again',
+      },
+    );
   return new ReproduceError('NOT_REPRODUCIBLE', `${told.cell.id}: building it from its provenance gave another image`, {
     expected: told.image.sha256,
     got,

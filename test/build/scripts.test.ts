@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { buildEnvironment, buildScript, formatOfName, PHASE_MARK, quote, type Tarball, unpackScript } from '../../src/build/scripts.ts';
-import type { Placement, Recipe, Step } from '../../src/recipes/types.ts';
+import type { Placement, Step } from '../../src/recipes/types.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 
 /** Run a cell's script with a temporary folder in the place of the container's /cell. */
@@ -130,7 +130,7 @@ describe('buildScript', () => {
   });
 });
 
-test("the environment is the recipe's and the cell's share of cores", () => {
-  const recipe = { env: { LC_ALL: 'C', HOME: '/elsewhere' } } as unknown as Recipe;
-  expect(buildEnvironment(recipe, 3)).toMatchObject({ LC_ALL: 'C', HOME: '/elsewhere', JOBS: '3', TMPDIR: '/cell/tmp' });
+test("the environment is the recipe's, and what is the same for all", () => {
+  const recipe = { env: { LC_ALL: 'C', HOME: '/elsewhere' } };
+  expect(buildEnvironment(recipe)).toMatchObject({ LC_ALL: 'C', HOME: '/elsewhere', TMPDIR: '/cell/tmp' });
 });

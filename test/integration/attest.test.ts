@@ -74,6 +74,10 @@ describe('reproduce --from', () => {
       ...elsewhere(),
       ...env,
     });
+  const statementText = () =>
+    Buffer.from((JSON.parse(readFileSync(provenance(), 'utf8')) as { payload: string }).payload, 'base64').toString();
+  const archiveNamed = async () =>
+    (await archivedImages(new Store(path('elsewhere')))).map(({ sha256 }) => sha256).find((one) => statementText().includes(one)) as string;
   const summaryOf = async () => {
     const folder = join(image('again/rebuilt'), '..');
     const file = readdirSync(folder).find((name) => name.includes('.rebuilt-')) as string;
@@ -93,8 +97,25 @@ describe('reproduce --from', () => {
         verificationResult: 'PASSED',
         verifiedLevels: ['PVGRUB_FORGE_REPRODUCED'],
         inputAttestations: [{ digest: { sha256: sha256(readFileSync(provenance())) } }],
+        pvgrubForge_buildImage: { digest: { sha256: await archiveNamed() } },
       },
     });
+  }, 120_000);
+
+  test('shows nothing by another image where the archive that is named is not there: exit code 7, and nothing is attested', async () => {
+    const key = newKey();
+    const [statement] = openStatements(readFileSync(provenance(), 'utf8'), await loadPublicKey(path('publisher.pub')), 'it');
+    if (!statement?.subject[0]) throw new Error('no subject');
+    statement.subject[0].digest = { sha256: sha256('another image') };
+    const named = await archiveNamed();
+    writeFileSync(path('far.jsonl'), signStatement(JSON.parse(JSON.stringify(statement).replaceAll(named, sha256('far away'))), key));
+    writeFileSync(path('far.pub'), publicKeyText(key.public));
+    const folder = join(image('again/rebuilt'), '..');
+    const before = readdirSync(folder).map((name) => readFileSync(join(folder, name), 'utf8'));
+    const called = await from(path('far.jsonl'), ['--key', 'rebuilder'], 'far.pub');
+    expect(called).toMatchObject({ code: 7, stderr: expect.stringContaining('ENVIRONMENT_DIFFERS') });
+    expect(called.stderr).toContain(`in the build image of the archive ${sha256('far away')}`);
+    expect(readdirSync(folder).map((name) => readFileSync(join(folder, name), 'utf8'))).toEqual(before);
   }, 120_000);
 
   test('says that it is another image where it is, with exit code 7, and attests that, too', async () => {
@@ -141,7 +162,7 @@ describe('a build image that cannot be made the same', () => {
     try {
       expect(right?.digest).toBe(record.version);
       const { RepoTags, Config } = await engine.docker.getImage(right?.id ?? '').inspect();
-      expect(RepoTags.map((tag) => tag.replace(/^.*\//, ''))).toEqual([`pvgrub-forge-build:${record.version.slice(0, 16)}`]);
+      expect(RepoTags.map((tag) => tag.replace(/^.*\//, ''))).toEqual([`pvgrub-forge-build:${record.sha256.slice(0, 16)}`]);
       expect(Config).toMatchObject({ User: 'build', WorkingDir: '/cell' });
       expect(Config.Labels?.['pvgrub-forge.built-on']).toMatch(new RegExp(`; from the archive ${record.sha256}$`));
     } finally {

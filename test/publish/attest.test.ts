@@ -3,6 +3,7 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as CDX from '@cyclonedx/cyclonedx-library';
 import { describe, expect, test } from 'vitest';
+import { buildEnvironment } from '../../src/build/scripts.ts';
 import { attestCell } from '../../src/publish/attest.ts';
 import { buildinfo } from '../../src/publish/buildinfo.ts';
 import { openStatements, type Statement } from '../../src/publish/dsse.ts';
@@ -29,6 +30,7 @@ describe('the buildinfo', () => {
     expect(text).toContain(`\nChecksums-Sha256:\n ${builtCellOf().metadata.image.sha256} `);
     expect(text).toContain(' gcc (= 4:12.2.0-3),\n libc6-dev-i386 (= 2.36-9),\n libfoo:i386 (= 1.0~rc1),\n adduser (= 3.134)\n');
     expect(text).toContain(' LC_ALL="C"\n');
+    expect(text).toContain(' PATH="/usr/local/bin:/usr/bin:/bin"\n');
   });
 
   test.skipIf(!hasJudge('/usr/share/perl5/Dpkg/Control.pm', 'libdpkg-perl'))("is read by Debian's own tools, field by field", () => {
@@ -99,6 +101,8 @@ describe('the provenance', () => {
   type Definition = { externalParameters: { recipe: typeof cell.recipe }; resolvedDependencies: { name: string; digest: object }[] };
   const definition = (of: Statement) => of.predicate['buildDefinition'] as unknown as Definition;
 
+  const internal = (of: Statement) => (of.predicate['buildDefinition'] as { internalParameters: object }).internalParameters;
+
   test('names sources, edits and build image by digest, commands, environment, limits, and the boot result', () => {
     const boot = { ok: true, hypervisor: 'Xen 4.17.5', cases: [] } as unknown as NonNullable<typeof metadata.boot>;
     const whole = JSON.stringify(provenance({ metadata: { ...metadata, boot }, recipe: cell.recipe, archive, files: {} }));
@@ -135,6 +139,7 @@ describe('the provenance', () => {
     expect(told.sources.filter(({ proof }) => proof === null).map(({ name }) => name)).toEqual(['grub']);
     const { steps, env, files, placements, outputs } = cell.recipe;
     expect(told.cell.recipe).toMatchObject({ env, files, placements, outputs });
+    expect(told.cell.recipe.env).toEqual(buildEnvironment(cell.recipe));
     expect(told.cell.recipe.steps.map(({ run }) => run)).toEqual(steps.map(({ run }) => run));
   });
 
@@ -170,6 +175,10 @@ describe('the provenance', () => {
     ['a source left out', (of) => void definition(of).resolvedDependencies.shift()],
     ['its kind', (of) => Object.assign(of.predicate['buildDefinition'] as object, { buildType: 'urn:other' })],
     ['its predicate', (of) => Object.assign(of, { predicateType: 'https://slsa.dev/verification_summary/v1' })],
+    [
+      "a variable of the recipe's",
+      (of) => Object.assign(of.predicate['buildDefinition'] as object, { internalParameters: { ...internal(of), environment: {} } }),
+    ],
     ['the image', (of) => void of.subject.splice(0)],
     ['an output out of its folder', (of) => Object.assign(definition(of).externalParameters.recipe.outputs[0] ?? {}, { file: '../../x' })],
     [
