@@ -128,7 +128,14 @@ export class BuildError extends ForgeError {
 }
 
 /** Codes of {@link OutputError}: something was built, but it is not what it should be. */
-export type OutputCode = 'OUTPUT_MISSING' | 'OUTPUT_DAMAGED' | 'OUTPUT_DIFFERS' | 'INSPECT_FAILED' | 'BOOT_FAILED';
+export type OutputCode =
+  | 'OUTPUT_MISSING'
+  | 'OUTPUT_DAMAGED'
+  | 'OUTPUT_DIFFERS'
+  | 'INSPECT_FAILED'
+  | 'BOOT_FAILED'
+  | 'NOT_ATTESTED'
+  | 'UNPROVEN';
 /** What was built is missing or is not a loader of its cell: exit code 5. */
 export class OutputError extends ForgeError {
   readonly exit = EXIT.output;
@@ -150,7 +157,16 @@ export class ReproduceError extends ForgeError {
 }
 
 /** Codes of {@link VerifyError}: something is not what its signature or digest says. */
-export type VerifyCode = 'SIGNATURE_INVALID' | 'STATEMENT_INVALID';
+export type VerifyCode =
+  | 'SIGNATURE_INVALID'
+  | 'STATEMENT_INVALID'
+  | 'INDEX_INVALID'
+  | 'INDEX_EXPIRED'
+  | 'INDEX_REPLAYED'
+  | 'KEY_REVOKED'
+  | 'PUBLICATION_DIFFERS'
+  | 'PUBLICATION_BROKEN'
+  | 'FILE_DIFFERS';
 /** What was to be verified is not genuine: exit code 6. */
 export class VerifyError extends ForgeError {
   readonly exit = EXIT.verification;
@@ -196,10 +212,12 @@ export function errorData(error: unknown): ErrorData {
 export function errorText(error: unknown): string {
   const data = errorData(error);
   const lines = [`${data.message} [${data.code}]`];
-  if (data.expected !== undefined) lines.push(`  expected: ${data.expected}`);
-  if (data.got !== undefined) lines.push(`  got:      ${data.got}`);
-  if (data.hint !== undefined)
-    for (const [i, line] of data.hint.split('\n').entries()) lines.push(`  ${i === 0 ? 'try:      ' : '          '}${line}`);
+  for (const [label, text] of [
+    ['expected: ', data.expected],
+    ['got:      ', data.got],
+    ['try:      ', data.hint],
+  ] as const)
+    for (const [i, line] of (text?.split('\n') ?? []).entries()) lines.push(`  ${i === 0 ? label : ' '.repeat(label.length)}${line}`);
   return printable(lines.join('\n'));
 }
 

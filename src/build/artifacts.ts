@@ -1,5 +1,5 @@
 import { chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { BuildError, isDiskFull, OutputError } from '../errors.ts';
 import { ifThere, writeFileAtomic } from '../util/files.ts';
 import { sha256File } from '../util/hash.ts';
@@ -67,6 +67,17 @@ export async function readMetadata(folder: string): Promise<Metadata | undefined
   } catch {
     return undefined;
   }
+}
+
+/** Every cell folder below an output folder, with its metadata. */
+export async function placedCells(folder: string): Promise<{ folder: string; metadata: Metadata }[]> {
+  // However it is written: with a slash at its end, with dots.
+  const output = resolve(folder);
+  const found = (await ifThere(readdir(output, { recursive: true, withFileTypes: true }))) ?? [];
+  const folders = found.filter((entry) => entry.isFile() && entry.name === 'metadata.json').map((entry) => entry.parentPath);
+  const cells = await Promise.all(folders.sort().map(async (folder) => ({ folder, metadata: await readMetadata(folder) })));
+  // Work folders and whatever else lies there are no results.
+  return cells.flatMap(({ folder, metadata }) => (metadata && cellFolder(output, metadata) === folder ? [{ folder, metadata }] : []));
 }
 
 /** @throws OutputError OUTPUT_DAMAGED where an image is not the one of its metadata; what is not there is not, either */

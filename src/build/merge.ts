@@ -1,8 +1,7 @@
-import { cp, readdir, rm } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { cp, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { OutputError, UsageError } from '../errors.ts';
-import { ifThere } from '../util/files.ts';
-import { cellFolder, demandWhole, outputError, place, readMetadata, stagingFolder, writeSums } from './artifacts.ts';
+import { demandWhole, outputError, place, placedCells, stagingFolder, writeSums } from './artifacts.ts';
 import { appendJournal } from './journal.ts';
 import type { Metadata } from './metadata.ts';
 
@@ -12,17 +11,6 @@ export interface Merged {
   copied: string[];
   /** Ids of cells that were there already, with the same image. */
   same: string[];
-}
-
-/** Every cell folder below an output folder, with its metadata. */
-async function placedCells(folder: string): Promise<{ folder: string; metadata: Metadata }[]> {
-  // However it is written: with a slash at its end, with dots.
-  const output = resolve(folder);
-  const found = (await ifThere(readdir(output, { recursive: true, withFileTypes: true }))) ?? [];
-  const folders = found.filter((entry) => entry.isFile() && entry.name === 'metadata.json').map((entry) => entry.parentPath);
-  const cells = await Promise.all(folders.sort().map(async (folder) => ({ folder, metadata: await readMetadata(folder) })));
-  // Work folders and whatever else lies there are no results.
-  return cells.flatMap(({ folder, metadata }) => (metadata && cellFolder(output, metadata) === folder ? [{ folder, metadata }] : []));
 }
 
 /**

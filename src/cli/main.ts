@@ -152,6 +152,61 @@ function program(): Command {
     .action(async (selectors, options) => (await import('./attest.ts')).attestCommand(selectors, options));
 
   pvgrub
+    .command('publish')
+    .description('sign images and put them where people get them: a folder for any web server, or an OCI registry')
+    .argument('<target>', 'a folder, or oci://registry/repository')
+    .argument('[selector...]', 'globs over cells in --from; all if none')
+    .option('--from <dir>', 'folder with the results, attested')
+    .addOption(keyOption())
+    .option('--allow-unproven', 'also images that are unpinned, not booted or not built again; they are marked')
+    .option('--name <name>', 'name of the publication, kept from then on; two by one key need two names')
+    .option('--url <url>', 'where people will find it, for the commands on its page')
+    .option('--expires <days>', 'how long the index holds; publishing renews it in the last third', '365')
+    .option('--renew', 'a new serial and expiry although nothing has changed')
+    .option('--withdraw <id>', 'take an image out of the index (repeatable)', several)
+    .option('--prune', 'remove images that were superseded before this run')
+    .option('--next-key <key>', 'announce the public key that will sign after this one')
+    .option('--key-before <key>', 'the public key that signed what is there, where this key follows it')
+    .option('--revoke <id>', 'refuse a key from now on (repeatable)', several)
+    .option('--why <text>', 'why it is revoked')
+    .addOption(jsonOption())
+    .addHelpText(
+      'after',
+      '\nExamples:\n  pvgrub publish /srv/www/pv-grub --from artifacts --key ~/pvgrub.key --url https://example.org/pv-grub\n  pvgrub publish oci://registry.example.org/pv-grub --from artifacts --key ~/pvgrub.key',
+    )
+    .action(async (target, selectors, options) => (await import('./publish.ts')).publishCommand(target, selectors, options));
+
+  pvgrub
+    .command('verify')
+    .description('check a publication, or a file of one: sums, signatures, index, attestations, strays')
+    .argument('<what>', 'a folder, URL, or image file with its .minisig beside it')
+    .option('--key <key>', "the publisher's public key: a file, or the line in it")
+    .addOption(jsonOption())
+    .addHelpText(
+      'after',
+      '\nExamples:\n  pvgrub verify /srv/www/pv-grub --key pvgrub.key.pub\n  pvgrub verify pv-grub-x86_64.gz --key RWQ…',
+    )
+    .action(async (what, options) => (await import('./verify.ts')).verifyCommand(what, options));
+
+  pvgrub
+    .command('pull')
+    .description('get images of a publication, checked; the ones for the Xen that runs here if none is named')
+    .argument('[selector...]', "a Xen release such as 4.17 or 4.17.5-x86_64, pvgrub2, an id, a glob, or 'host'")
+    .option('--from <place>', 'URL of the publication, oci://registry/repository, or a folder')
+    .option('--key <key>', "the publisher's public key: a file, or the line in it")
+    .option('--out <dir>', 'folder to put the images in (default: here)')
+    .option('--install', 'install them where the Xen of this machine looks; what was there is kept')
+    .option('--to <dir>', 'install them there')
+    .option('--roll-back', 'take the images again that were there before; names of files instead of selectors')
+    .option('--root <dir>', 'the system to install to', '/')
+    .addOption(jsonOption())
+    .addHelpText(
+      'after',
+      '\nExamples:\n  pvgrub pull 4.17 --from https://example.org/pv-grub --key RWQ…\n  pvgrub pull --from https://example.org/pv-grub --key RWQ… --install\n  pvgrub pull --roll-back',
+    )
+    .action(async (selectors, options) => (await import('./pull.ts')).pullCommand(selectors, options));
+
+  pvgrub
     .command('merge')
     .description('join the results of shards: their cells, journals, and sums')
     .argument('<artifacts...>', 'folders that build --out wrote')

@@ -9,14 +9,12 @@ import { inputHash } from '../plan/input-hash.ts';
 import type { Cell } from '../plan/plan.ts';
 import { writeFileAtomic } from '../util/files.ts';
 import { sha256File } from '../util/hash.ts';
+import { ATTESTATIONS } from './attested.ts';
 import { buildinfo, type ListedFile } from './buildinfo.ts';
 import { signStatement } from './dsse.ts';
 import type { SigningKey } from './key.ts';
 import { type ImageArchive, provenance } from './provenance.ts';
 import { sbom } from './sbom.ts';
-
-/** Files that say what an image is, beside it: `<image>` and one of these. */
-const ATTESTATIONS = { buildinfo: '.buildinfo', sbom: '.cdx.json', provenance: '.intoto.jsonl' } as const;
 
 /** What attesting needs of its surroundings. */
 export interface AttestContext {

@@ -25,7 +25,7 @@ function publicKey(bytes: Uint8Array, id = idOf(createHash('sha256').update(byte
 }
 
 /** A key's name from its eight bytes: a little-endian number to minisign. */
-function idOf(bytes: Uint8Array): string {
+export function idOf(bytes: Uint8Array): string {
   return Buffer.from(bytes).reverse().toString('hex').toUpperCase();
 }
 

@@ -17,15 +17,29 @@ export interface DownloadOptions {
   /** Milliseconds before the first further try; doubled each time. */
   backoff?: number;
   onProgress?: ((done: number, total: number | undefined) => void) | undefined;
+  /** What to try where it is larger than the limit, or no room is left; what is said of sources if not given. */
+  hints?: { large: string; full: string };
+}
+
+/** Any other answer than the file. */
+export class HttpStatus extends Error {
+  readonly status: number;
+  constructor(status: number) {
+    super(`HTTP ${status}`);
+    this.status = status;
+  }
 }
 
 let shared: Dispatcher | undefined;
-/** One agent for all: proxies from http_proxy, https_proxy and no_proxy; redirects followed. */
-function agent(): Dispatcher {
-  shared ??= new EnvHttpProxyAgent({ connect: { timeout: 20_000 }, headersTimeout: 60_000, bodyTimeout: 60_000 }).compose(
-    interceptors.redirect({ maxRedirections: 5 }),
-  );
-  return shared;
+/** One agent for all: proxies from http_proxy, https_proxy and no_proxy; redirects followed, from https to https alone. */
+export function agent(url: string): Dispatcher {
+  shared ??= new EnvHttpProxyAgent({ connect: { timeout: 20_000 }, headersTimeout: 60_000, bodyTimeout: 60_000 });
+  const secure: Dispatcher.DispatcherComposeInterceptor = (dispatch) => (options, handler) => {
+    if (url.startsWith('https:') && String(options.origin).startsWith('http:'))
+      throw new Error('the server leads from https to a place without it');
+    return dispatch(options, handler);
+  };
+  return shared.compose(secure, interceptors.redirect({ maxRedirections: 5 }));
 }
 
 /** A URL as it may be shown and recorded: without user name, password and query. */
@@ -61,7 +75,7 @@ export async function download(url: string, file: string, options: DownloadOptio
       if (error instanceof SourceError) throw error;
       if (isDiskFull(error))
         throw new SourceError('STORE_DISK_FULL', `no room left to download ${publicUrl(url)}`, {
-          hint: 'make room, or give another folder with --store',
+          hint: options.hints?.full ?? 'make room, or give another folder with --store',
           cause: error,
         });
       const again = error instanceof Transient || isNetworkError(error);
@@ -99,7 +113,7 @@ function authorization(url: string): { authorization?: string } {
 async function transfer(url: string, file: string, options: DownloadOptions): Promise<void> {
   const have = (await ifThere(stat(file)))?.size ?? 0;
   const response = await request(url, {
-    dispatcher: agent(),
+    dispatcher: agent(url),
     headers: {
       'user-agent': 'pvgrub-forge',
       'accept-encoding': 'identity',
@@ -119,9 +133,8 @@ async function transfer(url: string, file: string, options: DownloadOptions): Pr
   }
   if (statusCode !== 200 && statusCode !== 206) {
     await drop();
-    const text = `HTTP ${statusCode}`;
-    if (statusCode === 408 || statusCode === 425 || statusCode === 429 || statusCode >= 500) throw new Transient(text);
-    throw new Error(text);
+    if (statusCode === 408 || statusCode === 425 || statusCode === 429 || statusCode >= 500) throw new Transient(`HTTP ${statusCode}`);
+    throw new HttpStatus(statusCode);
   }
   const range = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(String(headers['content-range'] ?? ''));
   const resumed = statusCode === 206;
@@ -136,7 +149,7 @@ async function transfer(url: string, file: string, options: DownloadOptions): Pr
   const tooLarge = () =>
     new SourceError('SOURCE_TOO_LARGE', `${publicUrl(url)} is larger than allowed`, {
       expected: `at most ${options.limit} bytes`,
-      hint: 'raise limits.source in the configuration',
+      hint: options.hints?.large ?? 'raise limits.source in the configuration',
     });
   if (total !== undefined && total > options.limit) {
     await drop();

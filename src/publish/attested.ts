@@ -1,0 +1,68 @@
+import { unprovedOf } from '../build/metadata.ts';
+import { VerifyError } from '../errors.ts';
+import { openStatements, type Statement } from './dsse.ts';
+import type { PublishedImage } from './index-file.ts';
+import type { PublicKey } from './key.ts';
+import { readProvenance } from './read-provenance.ts';
+
+/** Whether what attests an image is about just that image. Pure. */
+
+/** Files beside an image that say what it is: the image's name and one of these. */
+export const ATTESTATIONS = { buildinfo: '.buildinfo', sbom: '.cdx.json', provenance: '.intoto.jsonl' } as const;
+
+/** What attestations are held against. */
+type Attested = Pick<PublishedImage, 'id' | 'inputHash' | 'image' | 'unpinned'>;
+
+/**
+ * Check an image's attestations against what is said of it.
+ * @param texts by name of the file: those that end as {@link ATTESTATIONS} do
+ * @param keys whose provenance is believed
+ * @returns the provenance
+ * @throws VerifyError STATEMENT_INVALID, SIGNATURE_INVALID
+ */
+export function demandAttested(of: Attested, texts: ReadonlyMap<string, string>, keys: readonly PublicKey[]): Statement {
+  const { id, image } = of;
+  const text = (end: string) => {
+    const found = texts.get(`${image.name}${end}`);
+    if (found === undefined) throw wrong(`${id} has no ${image.name}${end}`, `${image.name}${end}`, 'no such file');
+    return found;
+  };
+  const where = `${image.name}${ATTESTATIONS.provenance} of ${id}`;
+  const statement = openByAny(text(ATTESTATIONS.provenance), keys, where);
+  const told = readProvenance(statement, where);
+  const same: [what: string, expected: string, got: string][] = [
+    ['cell', id, told.cell.id],
+    ['image', image.sha256, told.image.sha256],
+    ['input hash', of.inputHash, told.inputHash],
+    ['sources that nothing proves', of.unpinned.join(', '), Object.keys(unprovedOf(told.sources)).join(', ')],
+  ];
+  for (const [what, expected, got] of same) if (expected !== got) throw wrong(`${where} is of another ${what}`, expected, got);
+  for (const end of [ATTESTATIONS.buildinfo, ATTESTATIONS.sbom])
+    if (!text(end).includes(image.sha256)) throw wrong(`${image.name}${end} of ${id} is of another image`, image.sha256, 'not in it');
+  return statement;
+}
+
+function wrong(what: string, expected: string, got: string): VerifyError {
+  return new VerifyError('STATEMENT_INVALID', what, { expected, got, hint: 'whoever built the image attests it: pvgrub attest' });
+}
+
+/** The provenance of a file, signed by one of some keys. */
+function openByAny(text: string, keys: readonly PublicKey[], where: string): Statement {
+  let error: unknown;
+  for (const key of keys.toReversed()) {
+    try {
+      const [statement] = openStatements(text, key, where);
+      return statement as Statement;
+    } catch (thrown) {
+      error ??= thrown;
+    }
+  }
+  throw error;
+}
+
+/** What a provenance says of its image that is data of ours: `boot` or `reproduced`. */
+export function saidOf(statement: Statement, name: 'boot' | 'reproduced'): unknown {
+  const { byproducts } = statement.predicate['runDetails'] as { byproducts: { name: string; content?: string }[] };
+  const content = byproducts.find((one) => one.name === name)?.content;
+  return content === undefined ? undefined : JSON.parse(Buffer.from(content, 'base64').toString('utf8'));
+}

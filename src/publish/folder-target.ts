@@ -1,0 +1,143 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { mkdir, mkdtemp, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { outputError } from '../build/artifacts.ts';
+import { OutputError, UsageError } from '../errors.ts';
+import { claim } from '../sources/claim.ts';
+import { besides, ifThere } from '../util/files.ts';
+import { sha256File } from '../util/hash.ts';
+import { allFiles, type PublicationIndex, type PublishedImage } from './index-file.ts';
+import type { Content } from './prepare.ts';
+import type { Target } from './target.ts';
+
+/** Folders and files of a publication that is being written; a run that was killed leaves them to the next one. */
+const ASIDE = /^\..+\.part$/;
+const STAGING = '.publish-';
+
+/** A publication as a folder, for any web server to give out. */
+export class FolderTarget implements Target {
+  readonly name: string;
+
+  constructor(folder: string) {
+    this.name = folder;
+  }
+
+  /** @throws UsageError FILE_THERE where another process publishes here */
+  async lock(): Promise<() => Promise<void>> {
+    await mkdir(this.name, { recursive: true }).catch((error: unknown) => {
+      throw outputError(error, this.name);
+    });
+    const release = await claim(join(this.name, '.publish'));
+    if (!release) throw new UsageError('FILE_THERE', `another process is publishing to ${this.name}`, { hint: 'wait until it is done' });
+    await this.sweep();
+    return release;
+  }
+
+  private async sweep(): Promise<void> {
+    for (const folder of [this.name, join(this.name, 'signatures')])
+      for (const name of (await ifThere(readdir(folder))) ?? [])
+        if (ASIDE.test(name) || name.startsWith(STAGING)) await rm(join(folder, name), { recursive: true, force: true });
+  }
+
+  /** Place an image's folder whole. One that is there and right stays untouched; one that is damaged is made anew. */
+  async putImage(image: PublishedImage, contents: ReadonlyMap<string, Content>): Promise<boolean> {
+    const folder = join(this.name, image.path);
+    if (await this.isRight(folder, image)) return false;
+    try {
+      const staging = await mkdtemp(join(this.name, STAGING));
+      const whole = join(staging, 'whole');
+      try {
+        await mkdir(whole);
+        for (const file of allFiles(image)) {
+          const content = contents.get(file.name);
+          if (content === undefined) throw new Error(`no content for ${image.path}/${file.name}`);
+          const is = await writeWhole(join(whole, file.name), content);
+          if (is !== file.sha256)
+            throw new OutputError('OUTPUT_DAMAGED', `${file.name} of ${image.id} has changed while it was published`, {
+              expected: file.sha256,
+              got: is,
+            });
+        }
+        await mkdir(dirname(folder), { recursive: true });
+        await ifThere(rename(folder, join(staging, 'old')));
+        await rename(whole, folder);
+        await syncFolder(dirname(folder));
+      } finally {
+        await rm(staging, { recursive: true, force: true });
+      }
+    } catch (error) {
+      throw outputError(error, this.name);
+    }
+    return true;
+  }
+
+  private async isRight(folder: string, image: PublishedImage): Promise<boolean> {
+    const names = await ifThere(readdir(folder));
+    if (names?.length !== allFiles(image).length) return false;
+    for (const { name, sha256 } of allFiles(image)) if ((await ifThere(sha256File(join(folder, name)))) !== sha256) return false;
+    return true;
+  }
+
+  /**
+   * Put what stands at the top into place: all of it is written aside first, so that a full disk is found before anything
+   * is replaced, and then moved in order, the index last.
+   */
+  async commit(views: ReadonlyMap<string, Uint8Array>): Promise<boolean> {
+    const moves: [aside: string, path: string][] = [];
+    try {
+      for (const [name, bytes] of views) {
+        const path = join(this.name, name);
+        if ((await ifThere(readFile(path)))?.equals(bytes)) continue;
+        await mkdir(dirname(path), { recursive: true });
+        const aside = besides(path);
+        moves.push([aside, path]);
+        await writeWhole(aside, bytes);
+      }
+      for (const [aside, path] of moves) await rename(aside, path);
+      await syncFolder(this.name);
+    } catch (error) {
+      for (const [aside] of moves) await rm(aside, { force: true });
+      throw outputError(error, this.name);
+    }
+    return moves.length > 0;
+  }
+
+  /** Take away what no reader needs any more: signatures of indexes before the last one, and images that are given up. */
+  async tidy(index: PublicationIndex, sha256: string, given: readonly string[]): Promise<void> {
+    const keep = [sha256, index.previous?.sha256].map((one) => `${one}.minisig`);
+    const folder = join(this.name, 'signatures');
+    for (const name of (await ifThere(readdir(folder))) ?? []) if (!keep.includes(name)) await rm(join(folder, name), { force: true });
+    for (const path of given) await rm(join(this.name, path), { recursive: true, force: true });
+  }
+}
+
+/** Write a new file, and have the disk take it. @returns its SHA-256 */
+async function writeWhole(path: string, content: Content): Promise<string> {
+  const hash = createHash('sha256');
+  const handle = await open(path, 'wx', 0o644);
+  try {
+    const chunks = typeof content === 'string' ? createReadStream(content) : [content];
+    await pipeline(chunks, async (source: AsyncIterable<Uint8Array>) => {
+      for await (const chunk of source) {
+        hash.update(chunk);
+        await handle.writeFile(chunk);
+      }
+    });
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+  return hash.digest('hex');
+}
+
+/** Have the disk take a folder's names. */
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}

@@ -1,0 +1,115 @@
+import { OutputError, UsageError, VerifyError } from '../errors.ts';
+import type { Place } from '../pull/place.ts';
+import { readIndex } from '../pull/read-index.ts';
+import type { Opened } from '../pull/trust.ts';
+import { sha256 } from '../util/hash.ts';
+import { INDEX, MAX_INDEX, type PublicationIndex } from './index-file.ts';
+import { type PublicKey, publicKeyLine, type SigningKey } from './key.ts';
+import type { Prepared } from './prepare.ts';
+import { type NextIndex, nextIndex, type Wishes, withViews } from './publication.ts';
+import { followKeys } from './succession.ts';
+import type { Target } from './target.ts';
+
+/** What publishing needs. */
+export interface PublishInput {
+  target: Target;
+  /** The same, to be read. */
+  place: Place;
+  prepared: readonly Prepared[];
+  wishes: Wishes;
+  key: SigningKey;
+  /** The key before this one, which signed what is there. */
+  keyBefore?: PublicKey | undefined;
+  allowUnproven: boolean;
+  now: Date;
+  signal?: AbortSignal | undefined;
+}
+
+/** What publishing did. */
+export interface Published extends Omit<NextIndex, 'changed'> {
+  /** Nothing was written, not one byte. */
+  untouched: boolean;
+}
+
+/**
+ * Publish images beside those that are published already: images first, the index last. Stopped at any point, readers
+ * see what was published before, and publishing again goes on.
+ * @throws OutputError UNPROVEN, OUTPUT_DIFFERS, OUTPUT_DAMAGED; UsageError KEY_INVALID, OPTION_INVALID;
+ *   BuildError OUTPUT_DISK_FULL; VerifyError where what is published already is not by this key
+ */
+export async function publish(input: PublishInput): Promise<Published> {
+  const { target, prepared, wishes, key, allowUnproven, now, signal } = input;
+  if (!allowUnproven) demandProven(prepared);
+  const release = await target.lock();
+  try {
+    const old = await publishedBefore(input);
+    demandOneKey(old?.index, prepared, wishes, key.public);
+    const next = nextIndex({ old, images: prepared.map(({ image }) => image), wishes, key, now });
+    const { added, replaced, withdrawn } = next;
+    if (next.index.images.length === 0) throw new UsageError('SELECTOR_NO_MATCH', 'there is nothing to publish');
+    const { index, views } = withViews(next.index, key);
+    let written = false;
+    for (const { image, contents } of prepared) {
+      signal?.throwIfAborted();
+      written = (await target.putImage(image, contents)) || written;
+    }
+    signal?.throwIfAborted();
+    written = (await target.commit(views)) || written;
+    await target.tidy(index, sha256(views.get(INDEX) as Buffer), givenUp(old?.index, index));
+    return { index, added, replaced, withdrawn, untouched: !written };
+  } finally {
+    await release();
+  }
+}
+
+/** Images that the old index named, and the new one does not. */
+function givenUp(old: PublicationIndex | undefined, index: PublicationIndex): string[] {
+  const kept = new Set([...index.images, ...index.superseded].map(({ path }) => path));
+  return [...(old?.images ?? []), ...(old?.superseded ?? [])].map(({ path }) => path).filter((path) => !kept.has(path));
+}
+
+/** The index that is there, opened as any reader does, except that it may have expired. */
+async function publishedBefore({ place, key, keyBefore, now }: PublishInput): Promise<Opened | undefined> {
+  if (!(await place.read(INDEX, MAX_INDEX))) return undefined;
+  try {
+    const old = await readIndex(place, { key: keyBefore ?? key.public, now, mayBeExpired: true });
+    if (keyBefore) followKeys(keyBefore, { ...old.index, key: publicKeyLine(key.public) }, INDEX);
+    return old;
+  } catch (error) {
+    if (!(error instanceof VerifyError) || error.code !== 'SIGNATURE_INVALID' || keyBefore) throw error;
+    throw new VerifyError('SIGNATURE_INVALID', `what is published at ${place.name} is not signed by this key`, {
+      expected: `signed by ${key.public.id}`,
+      got: error.got ?? error.message,
+      hint: 'if this key follows another one: --key-before <its public key>; else publish into a folder of its own',
+      cause: error,
+    });
+  }
+}
+
+/** Everything in a publication is signed by one key: after a change of keys, every image is published anew. */
+function demandOneKey(old: PublicationIndex | undefined, prepared: readonly Prepared[], { withdraw }: Wishes, key: PublicKey): void {
+  if (old?.revoked.some((one) => one.key === key.id))
+    throw new VerifyError('KEY_REVOKED', `the key ${key.id} is revoked in this publication`, {
+      hint: 'sign with the key that followed it',
+    });
+  if (!old || old.key === publicKeyLine(key)) return;
+  const given = new Set([...prepared.map(({ image }) => image.id), ...withdraw]);
+  const left = old.images.filter(({ id }) => !given.has(id)).map(({ id }) => id);
+  if (left.length === 0) return;
+  throw new UsageError('KEY_INVALID', `${left.length} published images are signed by the key before this one`, {
+    got: left.slice(0, 10).join(', '),
+    hint: 'attest all images with the new key, and publish all of them at once; or take some out with --withdraw',
+  });
+}
+
+/** @throws OutputError UNPROVEN naming what nobody has shown of which image */
+function demandProven(prepared: readonly Prepared[]): void {
+  const unproven = prepared.filter(({ image }) => image.unproven.length > 0);
+  if (unproven.length === 0) return;
+  const lines = unproven.slice(0, 10).map(({ image }) => `${image.id}: ${image.unproven.join('; ')}`);
+  throw new OutputError('UNPROVEN', `${unproven.length} of ${prepared.length} images are not proven`, {
+    expected: 'every source pinned, booted in a real Xen, built again bit for bit',
+    got: [...lines, ...(unproven.length > 10 ? [`and ${unproven.length - 10} more`] : [])].join('\n'),
+    hint: 'pvgrub boot and pvgrub reproduce, then attest again; or --allow-unproven, which marks them in index and page',
+  });
+}

@@ -1,0 +1,19 @@
+import type { PublicationIndex, PublishedImage } from './index-file.ts';
+import type { Content } from './prepare.ts';
+
+/** A place that is published to. */
+export interface Target {
+  readonly name: string;
+  /** Keep others from publishing there. @returns what lets them again */
+  lock(): Promise<() => Promise<void>>;
+  /** Put an image's files there, whole; no reader sees it before `commit`. @returns whether anything was written */
+  putImage(image: PublishedImage, contents: ReadonlyMap<string, Content>): Promise<boolean>;
+  /** Replace what stands at the top, in this order, the index last. @returns whether anything was written */
+  commit(views: ReadonlyMap<string, Uint8Array>): Promise<boolean>;
+  /**
+   * Take away what no reader needs any more.
+   * @param sha256 of the index
+   * @param given paths of superseded images that are given up
+   */
+  tidy(index: PublicationIndex, sha256: string, given: readonly string[]): Promise<void>;
+}

@@ -1,0 +1,40 @@
+import { SourceError, VerifyError } from '../errors.ts';
+import { INDEX, INDEX_SIGNATURE, lastingSignature, MAX_INDEX } from '../publish/index-file.ts';
+import { sha256 } from '../util/hash.ts';
+import type { Place } from './place.ts';
+import { type Demands, type Opened, openIndex } from './trust.ts';
+
+const MAX_SIGNATURE = 10_000;
+
+/**
+ * Read the index of a publication, and open it. Publishing replaces index.json last, and the signature beside it a moment
+ * before: a reader in between finds the one that belongs to the index it has under `signatures/`.
+ * @throws VerifyError as openIndex, or INDEX_INVALID where there is none; SourceError as the place
+ */
+export async function readIndex(place: Place, demands: Omit<Demands, 'where'>): Promise<Opened & { bytes: Buffer }> {
+  const where = `${INDEX} of ${place.name}`;
+  const bytes = await place.read(INDEX, MAX_INDEX);
+  if (!bytes)
+    throw new SourceError('SOURCE_UNAVAILABLE', `there is no publication at ${place.name}`, {
+      expected: INDEX,
+      hint: 'give the address of the folder that has index.json in it',
+    });
+  let wrong: VerifyError | undefined;
+  for (const path of [INDEX_SIGNATURE, lastingSignature(sha256(bytes))]) {
+    const signature = await place.read(path, MAX_SIGNATURE);
+    if (!signature) continue;
+    try {
+      return { ...openIndex(bytes, signature.toString('utf8'), { ...demands, where }), bytes };
+    } catch (error) {
+      if (!(error instanceof VerifyError) || error.code !== 'SIGNATURE_INVALID') throw error;
+      wrong ??= error;
+    }
+  }
+  throw (
+    wrong ??
+    new VerifyError('SIGNATURE_INVALID', `${where} is not signed`, {
+      expected: INDEX_SIGNATURE,
+      hint: 'take it from where it is published',
+    })
+  );
+}
