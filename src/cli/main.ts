@@ -169,6 +169,8 @@ function program(): Command {
     .option('--key-before <key>', 'the public key that signed what is there, where this key follows it')
     .option('--revoke <id>', 'refuse a key from now on (repeatable)', several)
     .option('--why <text>', 'why it is revoked')
+    .option('--deb [name]', 'write a Debian package of the images into that folder instead (name: pv-grub)')
+    .option('--maintainer <who>', 'of that package: Name <address>; or DEBFULLNAME and DEBEMAIL')
     .addOption(jsonOption())
     .addHelpText(
       'after',
@@ -208,9 +210,11 @@ function program(): Command {
 
   pvgrub
     .command('merge')
-    .description('join the results of shards: their cells, journals, and sums')
-    .argument('<artifacts...>', 'folders that build --out wrote')
+    .description('join the results of shards: their cells, journals, and sums; or publications by one key')
+    .argument('<folders...>', 'folders that build --out wrote, or that were published to')
     .option('--out <dir>', 'folder that takes all results; what it has stays')
+    .addOption(keyOption())
+    .option('--expires <days>', 'how long the index of publications holds', '365')
     .addHelpText('after', '\nExample:\n  pvgrub merge shard-1 shard-2 --out artifacts')
     .action(async (folders, options) => (await import('./merge.ts')).mergeCommand(folders, options));
 

@@ -1,12 +1,54 @@
+import { stat } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
 import { mergeOutputs } from '../build/merge.ts';
 import { UsageError } from '../errors.ts';
+import { INDEX } from '../publish/index-file.ts';
+import { ifThere } from '../util/files.ts';
 import { print } from './context.ts';
 
-/** `pvgrub merge`: join the results of shards. */
-export async function mergeCommand(folders: string[], { out }: { out?: string }): Promise<void> {
+/** Options of `pvgrub merge`. */
+export interface MergeOptions {
+  out?: string;
+  key?: string;
+  expires: string;
+}
+
+const isPublication = async (folder: string) => (await ifThere(stat(join(folder, INDEX)))) !== undefined;
+
+/** `pvgrub merge`: join the results of shards, or publications. */
+export async function mergeCommand(folders: string[], options: MergeOptions): Promise<void> {
+  const { out } = options;
   if (out === undefined) throw new UsageError('OPTION_INVALID', 'merge needs --out', { expected: 'the folder that takes all results' });
+  const published = await Promise.all(folders.map(isPublication));
+  if (published.every(Boolean)) return mergePublications(folders, out, options);
+  const mixed = folders.find((_, i) => published[i]);
+  if (mixed !== undefined)
+    throw new UsageError('OPTION_INVALID', `${mixed} is a publication, and others here are not`, {
+      hint: 'merge results with results, publications with publications',
+    });
   const { copied, same } = await mergeOutputs(folders, out);
+  print(`${cells(copied)} merged into ${out}${were(same)}; SHA256SUMS covers all that is there`);
+}
+
+async function mergePublications(folders: string[], out: string, options: MergeOptions): Promise<void> {
+  const [{ joinPublications }, { publish }, { signingKey }, { targetAt, wishesOf }] = await Promise.all([
+    import('../publish/join.ts'),
+    import('../publish/publish.ts'),
+    import('./passphrase.ts'),
+    import('./publish.ts'),
+  ]);
+  const key = await signingKey(options.key, (text) => void process.stderr.write(`pvgrub: ${text}\n`));
+  const now = new Date();
+  const there = folders.some((folder) => resolve(folder) === resolve(out)) || !(await isPublication(out)) ? [] : [out];
+  const { publication, prepared, same, carry } = await joinPublications([...there, ...folders], key.public, now);
+  const wishes = { ...(await wishesOf(options)), publication, carry };
+  const { target, place } = await targetAt(out);
+  // Whoever published an unproven one has asked for it; it is marked.
+  const { added, index } = await publish({ target, place, prepared, wishes, key, allowUnproven: true, now });
   print(
-    `${copied.length} ${copied.length === 1 ? 'cell' : 'cells'} merged into ${out}${same.length === 0 ? '' : `, ${same.length} were the same`}; SHA256SUMS covers all that is there`,
+    `${cells(added)} merged into ${out}${were(same)}; serial ${index.serial}, ${index.images.length} images, signed by ${key.public.id}`,
   );
 }
+
+const cells = (list: readonly string[]) => `${list.length} ${list.length === 1 ? 'cell' : 'cells'}`;
+const were = (same: readonly string[]) => (same.length === 0 ? '' : `, ${same.length} were the same`);

@@ -1,13 +1,17 @@
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
+import { outputError } from '../build/artifacts.ts';
 import { positiveInteger } from '../config/settings.ts';
+import { formatBytes } from '../config/units.ts';
 import { UsageError } from '../errors.ts';
 import { select } from '../plan/selector.ts';
 import { FolderTarget } from '../publish/folder-target.ts';
 import { loadPublicKey } from '../publish/key-files.ts';
-import { preparedImages } from '../publish/prepare.ts';
+import { type Prepared, preparedImages } from '../publish/prepare.ts';
 import type { Wishes } from '../publish/publication.ts';
-import { publish } from '../publish/publish.ts';
+import { demandProven, publish } from '../publish/publish.ts';
 import { placeAt } from '../pull/place.ts';
+import { writeFileAtomic } from '../util/files.ts';
+import { sha256 } from '../util/hash.ts';
 import { print, printJson } from './context.ts';
 import { interruptSignal } from './interrupt.ts';
 import { signingKey } from './passphrase.ts';
@@ -28,6 +32,9 @@ export interface PublishOptions {
   prune?: boolean;
   allowUnproven?: boolean;
   json?: boolean;
+  /** Name of a Debian package, or true for its own. */
+  deb?: string | boolean;
+  maintainer?: string;
 }
 
 /** `pvgrub publish`: sign images and put them where people get them. */
@@ -41,6 +48,7 @@ export async function publishCommand(where: string, selectors: string[], options
     throw new UsageError('OPTION_INVALID', 'publish needs --from', { expected: 'the folder that pvgrub build --out wrote' });
   const from = options.from;
   const prepared = from === undefined ? [] : await preparedImages(resolve(from), (ids) => select(ids, selectors), key);
+  if (options.deb !== undefined) return publishDeb(where, prepared, options);
   const { target, place } = await targetAt(where);
   const done = await publish({
     target,
@@ -63,8 +71,28 @@ export async function publishCommand(where: string, selectors: string[], options
   );
 }
 
+/** `--deb`: write a Debian package of the images into a folder. */
+async function publishDeb(where: string, prepared: readonly Prepared[], options: PublishOptions): Promise<void> {
+  const { deb, maintainer, url, allowUnproven, json } = options;
+  if (prepared.length === 0)
+    throw new UsageError('OPTION_INVALID', 'a package needs --from', { expected: 'the folder that pvgrub build --out wrote' });
+  if (!allowUnproven) demandProven(prepared);
+  const { DEBFULLNAME, DEBEMAIL } = process.env;
+  const made = await (await import('../publish/deb.ts')).deb(prepared, {
+    name: typeof deb === 'string' ? deb : 'pv-grub',
+    maintainer: maintainer ?? (DEBFULLNAME && DEBEMAIL ? `${DEBFULLNAME} <${DEBEMAIL}>` : ''),
+    homepage: url,
+  });
+  const file = join(resolve(where), made.file);
+  await writeFileAtomic(file, made.bytes).catch((error: unknown) => {
+    throw outputError(error, where);
+  });
+  if (json) return printJson({ file, sha256: sha256(made.bytes), images: prepared.map(({ image }) => image.id) });
+  print(`${file}: ${prepared.length} images, ${formatBytes(made.bytes.length)}, sha256 ${sha256(made.bytes)}`);
+}
+
 /** A place to publish to, and the same to be read. */
-async function targetAt(where: string) {
+export async function targetAt(where: string) {
   if (where.startsWith('oci://')) {
     const { ociTarget } = await import('../publish/oci-target.ts');
     return ociTarget(where);
@@ -78,7 +106,8 @@ async function targetAt(where: string) {
   return { target: new FolderTarget(folder), place: await placeAt(folder, true) };
 }
 
-async function wishesOf(options: PublishOptions): Promise<Wishes> {
+/** What the options ask for. @throws UsageError OPTION_INVALID, KEY_INVALID */
+export async function wishesOf(options: Partial<PublishOptions> & Pick<PublishOptions, 'expires'>): Promise<Wishes> {
   const days = positiveInteger(options.expires, '--expires');
   const { name, url, nextKey, why } = options;
   if (name !== undefined && !/^\w[\w.+-]*$/.test(name))

@@ -6,7 +6,7 @@ import type { PublishedImage } from '../publish/index-file.ts';
 import type { PublicKey } from '../publish/key.ts';
 import { chooseImages } from '../pull/choose.ts';
 import { bootFolder, runningXen } from '../pull/host.ts';
-import { install, rollBack } from '../pull/install.ts';
+import { type Installed, install, rollBack } from '../pull/install.ts';
 import { placeAt } from '../pull/place.ts';
 import { pullImage } from '../pull/pull.ts';
 import { readIndex } from '../pull/read-index.ts';
@@ -53,19 +53,22 @@ export async function pullCommand(selectors: string[], options: PullOptions): Pr
   if (folder !== undefined) demandOneOfEach(images);
   const signal = interruptSignal((text) => process.stderr.write(`${text}\n`));
   const signer = opened.keys.at(-1) as PublicKey;
-  const results = [];
+  const pulled = [];
   for (const image of images) {
-    const cache =
-      folder === undefined ? downloadFolder(options.out ?? '.', image, images) : join(cacheFolder(), 'pull', image.image.sha256);
-    const pulled = await pullImage(place, image, signer, cache, { signal, onProgress: progress(image) });
-    const { id, image: file, unproven } = image;
-    for (const text of unproven) process.stderr.write(`pvgrub: ${id} is unproven: ${text}\n`);
-    const installed = folder === undefined ? undefined : await install(pulled.path, join(folder, file.name), file.sha256);
-    results.push({ id, sha256: file.sha256, path: installed?.path ?? pulled.path, previous: installed?.previous });
+    for (const text of image.unproven) process.stderr.write(`pvgrub: ${image.id} is unproven: ${text}\n`);
+    // By way of the cache where it is installed: a cut transfer leaves nothing where Xen looks, and goes on the next time.
+    const into = folder === undefined ? downloadFolder(options.out ?? '.', image, images) : join(cacheFolder(), 'pull', image.image.sha256);
+    pulled.push({ image, ...(await pullImage(place, image, signer, into, { signal, onProgress: progress(image) })) });
+  }
+  const results = [];
+  // All of them were right before the first one is installed.
+  for (const { image, path, there } of pulled) {
+    const { name, sha256, size } = image.image;
+    const got: Installed = folder === undefined ? { path, there } : await install(path, join(folder, name), sha256);
+    results.push({ id: image.id, sha256, ...got });
     if (options.json) continue;
-    const there = installed ? installed.there : pulled.there;
-    print(`${installed?.path ?? pulled.path}: ${id}, ${formatBytes(file.size)}, sha256 ${file.sha256}${there ? ', there already' : ''}`);
-    if (installed?.previous) print(`  the one that was there is kept as ${installed.previous}; pvgrub pull --roll-back takes it again`);
+    print(`${got.path}: ${image.id}, ${formatBytes(size)}, sha256 ${sha256}${got.there ? ', there already' : ''}`);
+    if (got.previous) print(`  the one that was there is kept as ${got.previous}; pvgrub pull --roll-back takes it again`);
   }
   if (options.json) printJson(results);
 }

@@ -29,6 +29,8 @@ export interface Wishes {
   /** The key that will sign after this one. */
   nextKey?: PublicKey | undefined;
   revoke: readonly { key: string; why: string }[];
+  /** Successions and revocations of other publications that this one takes in. */
+  carry?: Pick<PublicationIndex, 'succession' | 'revoked'> | undefined;
   /** Ids of images to take out. */
   withdraw: readonly string[];
   /** Give up images that were superseded before this run. */
@@ -82,8 +84,8 @@ export function nextIndex({ old, images, wishes, key, now }: IndexInput): NextIn
     expires: was?.expires ?? '',
     ...((wishes.url ?? was?.url) ? { url: wishes.url ?? was?.url } : {}),
     key: publicKeyLine(key.public),
-    succession: successionOf(was, wishes.nextKey, key, publication),
-    revoked: revokedOf(was, wishes.revoke, now),
+    succession: successionOf(was, wishes, key, publication),
+    revoked: revokedOf(was, wishes, now),
     previous: was?.previous ?? null,
     files: was?.files ?? [],
     images: joined.images,
@@ -149,8 +151,9 @@ export function demandNoConflict(before: PublishedImage | undefined, image: Publ
   });
 }
 
-function successionOf(was: PublicationIndex | undefined, next: PublicKey | undefined, key: SigningKey, publication: string) {
-  const succession = was?.succession ?? [];
+function successionOf(was: PublicationIndex | undefined, { nextKey: next, carry }: Wishes, key: SigningKey, publication: string) {
+  const all = [...(was?.succession ?? []), ...(carry?.succession ?? [])];
+  const succession = all.filter((one, i) => all.findIndex(({ from }) => from === one.from) === i);
   if (!next) return succession;
   const from = publicKeyLine(key.public);
   if (publicKeyLine(next) === from) throw new UsageError('OPTION_INVALID', 'the next key is the present one');
@@ -163,10 +166,10 @@ function successionOf(was: PublicationIndex | undefined, next: PublicKey | undef
   });
 }
 
-function revokedOf(was: PublicationIndex | undefined, revoke: Wishes['revoke'], now: Date) {
-  const revoked = was?.revoked ?? [];
-  const fresh = revoke.filter(({ key }) => !revoked.some((one) => one.key === key));
-  return [...revoked, ...fresh.map(({ key, why }) => ({ key, when: second(now), why }))];
+function revokedOf(was: PublicationIndex | undefined, { revoke, carry }: Wishes, now: Date) {
+  const fresh = revoke.map(({ key, why }) => ({ key, when: second(now), why }));
+  const all = [...(was?.revoked ?? []), ...(carry?.revoked ?? []), ...fresh];
+  return all.filter((one, i) => all.findIndex(({ key }) => key === one.key) === i);
 }
 
 /** SHA256SUMS over all images, sorted by name. */

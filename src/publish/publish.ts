@@ -103,7 +103,7 @@ function demandOneKey(old: PublicationIndex | undefined, prepared: readonly Prep
 }
 
 /** @throws OutputError UNPROVEN naming what nobody has shown of which image */
-function demandProven(prepared: readonly Prepared[]): void {
+export function demandProven(prepared: readonly Prepared[]): void {
   const unproven = prepared.filter(({ image }) => image.unproven.length > 0);
   if (unproven.length === 0) return;
   const lines = unproven.slice(0, 10).map(({ image }) => `${image.id}: ${image.unproven.join('; ')}`);
