@@ -121,7 +121,7 @@ function row(image: PublishedImage): string {
 
 function proof({ boot, reproduced, unproven }: PublishedImage): string {
   const good = [
-    ...(boot?.ok ? [`booted in ${boot.hypervisor}, ${boot.cases} cases`] : []),
+    ...(boot?.ok ? [`booted in ${boot.hypervisor}, ${boot.cases} ${boot.cases === 1 ? 'case' : 'cases'}`] : []),
     ...(reproduced?.ok ? [`built again bit for bit, ${reproduced.variations.length} things varied`] : []),
   ];
   return [
