@@ -67,7 +67,7 @@ export async function publishCommand(where: string, selectors: string[], options
   if (untouched) return print(`${where}: nothing has changed since serial ${index.serial}`);
   const parts = [`${added.length} new`, `${replaced.length} replaced`, ...(withdrawn.length > 0 ? [`${withdrawn.length} withdrawn`] : [])];
   print(
-    `${where}: ${index.images.length} images (${parts.join(', ')}), serial ${index.serial}, holds until ${index.expires.slice(0, 10)}, signed by ${key.public.id}`,
+    `${where}: ${index.images.length} ${index.images.length === 1 ? 'image' : 'images'} (${parts.join(', ')}), serial ${index.serial}, holds until ${index.expires.slice(0, 10)}, signed by ${key.public.id}`,
   );
 }
 

@@ -4,6 +4,9 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { pvgrub, root } from '../support/cli.ts';
 
+/** A public key of nobody. */
+const KEY = 'RWREjMbk+NcWFljHBKmVxdRmN4sFtepCIue7G7SYUVCx1zcUbu9ETeo0';
+
 let folder: string;
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'pvgrub-cli-'));
@@ -25,6 +28,15 @@ describe('bad input ends with exit code 2, an error that says what to try, and n
     [['inspect', 'no-such-file'], 'FILE_UNREADABLE', 'no-such-file'],
     [['boot', './no-such-file'], 'FILE_UNREADABLE', 'name an image, or a selector'],
     [['boot', 'pvgrub2-2.14-x86_64', '--repeat', '0'], 'OPTION_INVALID', '1 to 500'],
+    [['pull', '4.17', '--from', 'ftp://x'], 'KEY_MISSING', '--key'],
+    [['pull', '4.17'], 'OPTION_INVALID', 'URL of a publication'],
+    [['pull', '4.17', '--from', 'no-such-folder', '--key', KEY], 'FILE_UNREADABLE', 'oci://registry/repository'],
+    [['pull', '4.17', '--from', 'oci://X', '--key', KEY], 'OPTION_INVALID', 'oci://registry.example.org/pv-grub'],
+    [['pull', '--roll-back', '--to', '.'], 'FILE_UNREADABLE', 'no previous'],
+    [['verify', 'no-such-file', '--key', KEY], 'FILE_UNREADABLE', 'no-such-file'],
+    [['verify', '.', '--key', 'no-such-key'], 'FILE_UNREADABLE', 'no-such-key'],
+    [['publish', 'site', '--from', '.'], 'KEY_MISSING', 'pvgrub key generate'],
+    [['merge', 'no-such-folder', '--out', 'all'], 'FILE_UNREADABLE', 'no-such-folder'],
     [['matrix', '--config', 'no-such-config.json'], 'CONFIG_UNREADABLE', 'no-such-config.json'],
   ])('%j', async (args, code, hint) => {
     const called = await pvgrub(args, { cwd: folder });

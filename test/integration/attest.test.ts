@@ -51,6 +51,21 @@ test('attest writes all three files; key and passphrase are nowhere in them or i
   expect(await product.call(['attest', ID, ...at], {})).toMatchObject({ code: 2, stderr: expect.stringContaining('KEY_MISSING') });
 }, 120_000);
 
+test('what was built, proven by nobody yet, is published where that is asked for, verified, and pulled as the very image', async () => {
+  const publish = ['publish', 'site', '--from', 'artifacts', '--key', 'publisher'];
+  expect(await product.call(publish, env)).toMatchObject({
+    code: 5,
+    stderr: expect.stringContaining(`${ID}: never booted; never built again`),
+  });
+  const called = await product.call([...publish, '--allow-unproven'], env);
+  expect(called).toMatchObject({ code: 0, stdout: expect.stringContaining('1 image (1 new') });
+  for (const text of [called.stdout, called.stderr]) expect(text.includes(PASSPHRASE)).toBe(false);
+  expect(await product.call(['verify', 'site', '--key', 'publisher.pub'])).toMatchObject({ code: 0 });
+  const pulled = await product.call(['pull', '4.2', '--from', 'site', '--key', 'publisher.pub', '--out', 'pulled']);
+  expect(pulled).toMatchObject({ code: 0, stderr: expect.stringContaining('never booted') });
+  expect(readFileSync(path('pulled/pv-grub-x86_64.gz'))).toEqual(readFileSync(image('artifacts')));
+});
+
 test('the corresponding source, taken to an empty store, makes the same image offline, build image and all', async () => {
   const called = await product.call(['sources', 'export', 'all.tar', '--for', ID, ...at]);
   expect(called).toMatchObject({ code: 0, stdout: expect.stringContaining('the build image among them') });
