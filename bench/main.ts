@@ -4,6 +4,7 @@ const benches: Record<string, () => Promise<{ run: (args: string[]) => Promise<v
   boot: () => import('./boot.ts'),
   cells: () => import('./cells.ts'),
   nothing: () => import('./nothing.ts'),
+  publication: () => import('./publication.ts'),
   start: () => import('./start.ts'),
   verify: () => import('./verify.ts'),
 };

@@ -4,6 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { findEngine } from '../src/engine/find/find.ts';
 import { isDebian, readyEngine } from '../src/setup/setup.ts';
+import { installJudges } from '../test/support/judges.ts';
 
 /**
  * `npm test`: all tests. Integration tests need an engine: as root on Debian, or with CI=true, a private one is set up
@@ -35,6 +36,7 @@ function integrationTests(): number {
 }
 
 const { endpoint, release } = await engine();
+if (ownEngine) installJudges();
 // Ctrl-C reaches vitest by itself; this process stays to stop the engine.
 process.on('SIGINT', () => {});
 const skipping = endpoint === undefined ? integrationTests() : 0;
