@@ -1,6 +1,6 @@
 import { chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { BuildError, isDiskFull, OutputError } from '../errors.ts';
+import { BuildError, isDiskFull, OutputError, refusalOf } from '../errors.ts';
 import { ifThere, writeFileAtomic } from '../util/files.ts';
 import { sha256File } from '../util/hash.ts';
 import { processStart } from '../util/process-start.ts';
@@ -30,9 +30,9 @@ export async function stagingFolder(output: string, id: string): Promise<string>
   }
 }
 
-/** Full disks get a clear error; others pass. */
+/** Full disks, and what the file system refuses, get a clear error; others pass. */
 export function outputError(error: unknown, output: string): unknown {
-  if (!isDiskFull(error)) return error;
+  if (!isDiskFull(error)) return refusalOf(error, output) ?? error;
   return new BuildError('OUTPUT_DISK_FULL', `no room left in ${output}`, {
     hint: 'make room there, or give another folder with --out',
     cause: error,

@@ -9,7 +9,7 @@ export function interruptSignal(say: (text: string) => void): AbortSignal {
   let asked = 0;
   const stop = () => {
     if (++asked > 1) process.exit(130);
-    say('stopping: containers are being removed; once more kills at once');
+    say('stopping, and cleaning up; once more kills at once');
     controller.abort(new InterruptedError());
   };
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, stop);

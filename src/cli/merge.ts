@@ -39,9 +39,10 @@ async function mergePublications(folders: string[], out: string, options: MergeO
   ]);
   const key = await signingKey(options.key, (text) => void process.stderr.write(`pvgrub: ${text}\n`));
   const now = new Date();
-  const there = folders.some((folder) => resolve(folder) === resolve(out)) || !(await isPublication(out)) ? [] : [out];
-  const { publication, prepared, same, carry } = await joinPublications([...there, ...folders], key.public, now);
-  const wishes = { ...(await wishesOf(options)), publication, carry };
+  const parts = folders.filter((folder) => resolve(folder) !== resolve(out));
+  const into = (await isPublication(out)) ? out : undefined;
+  const { publication, url, prepared, same, carry } = await joinPublications(parts, into, key.public, now);
+  const wishes = { ...(await wishesOf(options)), publication, url, carry };
   const { target, place } = await targetAt(out);
   // Whoever published an unproven one has asked for it; it is marked.
   const { added, index } = await publish({ target, place, prepared, wishes, key, allowUnproven: true, now });

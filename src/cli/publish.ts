@@ -43,10 +43,13 @@ export async function publishCommand(where: string, selectors: string[], options
   const key = await signingKey(options.key, warn);
   const signal = interruptSignal(warn);
   const wishes = await wishesOf(options);
-  const changes = wishes.withdraw.length > 0 || wishes.renew || wishes.nextKey || wishes.revoke.length > 0 || wishes.prune;
+  const changes =
+    wishes.withdraw.length > 0 || wishes.renew || wishes.nextKey || wishes.revoke.length > 0 || wishes.prune || options.name || options.url;
   if (options.from === undefined && !changes)
     throw new UsageError('OPTION_INVALID', 'publish needs --from', { expected: 'the folder that pvgrub build --out wrote' });
   const from = options.from;
+  if (from !== undefined && resolve(from) === resolve(where))
+    throw new UsageError('OPTION_INVALID', `${where} has the results themselves`, { hint: 'publish into a folder of its own' });
   const prepared = from === undefined ? [] : await preparedImages(resolve(from), (ids) => select(ids, selectors), key);
   if (options.deb !== undefined) return publishDeb(where, prepared, options);
   const { target, place } = await targetAt(where);
@@ -77,11 +80,12 @@ async function publishDeb(where: string, prepared: readonly Prepared[], options:
   if (prepared.length === 0)
     throw new UsageError('OPTION_INVALID', 'a package needs --from', { expected: 'the folder that pvgrub build --out wrote' });
   if (!allowUnproven) demandProven(prepared);
-  const { DEBFULLNAME, DEBEMAIL } = process.env;
+  const { DEBFULLNAME, DEBEMAIL, SOURCE_DATE_EPOCH } = process.env;
   const made = await (await import('../publish/deb.ts')).deb(prepared, {
     name: typeof deb === 'string' ? deb : 'pv-grub',
     maintainer: maintainer ?? (DEBFULLNAME && DEBEMAIL ? `${DEBFULLNAME} <${DEBEMAIL}>` : ''),
     homepage: url,
+    date: SOURCE_DATE_EPOCH === undefined ? new Date() : new Date(1000 * epoch(SOURCE_DATE_EPOCH)),
   });
   const file = join(resolve(where), made.file);
   await writeFileAtomic(file, made.bytes).catch((error: unknown) => {
@@ -89,6 +93,12 @@ async function publishDeb(where: string, prepared: readonly Prepared[], options:
   });
   if (json) return printJson({ file, sha256: sha256(made.bytes), images: prepared.map(({ image }) => image.id) });
   print(`${file}: ${prepared.length} images, ${formatBytes(made.bytes.length)}, sha256 ${sha256(made.bytes)}`);
+}
+
+/** A time in seconds (reproducible-builds.org/specs/source-date-epoch). */
+function epoch(text: string): number {
+  if (/^\d{1,11}$/.test(text)) return Number(text);
+  throw new UsageError('OPTION_INVALID', `SOURCE_DATE_EPOCH is "${text}"`, { expected: 'seconds since 1970' });
 }
 
 /** A place to publish to, and the same to be read. */
@@ -112,11 +122,12 @@ export async function wishesOf(options: Partial<PublishOptions> & Pick<PublishOp
   const { name, url, nextKey, why } = options;
   if (name !== undefined && !/^\w[\w.+-]*$/.test(name))
     throw new UsageError('OPTION_INVALID', `--name is "${name}"`, { expected: 'one word: letters, digits, dots, hyphens' });
-  if (url !== undefined && !(URL.canParse(url) && /^https?:$/.test(new URL(url).protocol)))
+  const address = url === undefined ? undefined : URL.parse(url.trim());
+  if (url !== undefined && !(address && /^https?:$/.test(address.protocol)))
     throw new UsageError('OPTION_INVALID', `--url is "${url}"`, { expected: 'an http or https URL' });
   return {
     publication: name,
-    url,
+    url: address?.href,
     days,
     nextKey: nextKey === undefined ? undefined : await loadPublicKey(nextKey),
     revoke: (options.revoke ?? []).map((text) => {

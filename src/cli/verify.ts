@@ -1,4 +1,5 @@
 import { stat } from 'node:fs/promises';
+import { quote } from '../build/scripts.ts';
 import { stateFolder } from '../config/settings.ts';
 import { UsageError } from '../errors.ts';
 import { verifyCommands } from '../publish/commands.ts';
@@ -34,7 +35,7 @@ export async function verifyCommand(what: string, options: VerifyOptions): Promi
     const found = await verifyFile(what, key);
     if (options.json) return printJson(found);
     print(`${what}: signed by ${key.id} as ${found.comment}${found.provenance ? ', and its provenance is of this image' : ''}`);
-    print(`the same by hand:\n  minisign -Vm ${what} -P ${publicKeyLine(key)}`);
+    print(`the same by hand:\n  minisign -Vm ${quote(what)} -P ${publicKeyLine(key)}`);
     return;
   }
   const signal = interruptSignal((text) => process.stderr.write(`${text}\n`));
@@ -48,6 +49,6 @@ export async function verifyCommand(what: string, options: VerifyOptions): Promi
     const { publication, serial, expires, images } = found.index;
     return printJson({ publication, serial, expires, sha256: found.sha256, strays: found.strays, images: images.map(({ id }) => id) });
   }
-  print(`${what}: ${provenLine(found)}`);
+  print(`${place.name}: ${provenLine(found)}`);
   if (!what.startsWith('oci:')) print(`the same by hand, in that folder, with bash:\n  ${verifyCommands(found.index).join('\n  ')}`);
 }

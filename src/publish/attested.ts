@@ -4,6 +4,7 @@ import { openStatements, type Statement } from './dsse.ts';
 import type { PublishedImage } from './index-file.ts';
 import type { PublicKey } from './key.ts';
 import { readProvenance } from './read-provenance.ts';
+import { VERIFICATION_SUMMARY } from './summary.ts';
 
 /** Whether what attests an image is about just that image. Pure. */
 
@@ -65,4 +66,23 @@ export function saidOf(statement: Statement, name: 'boot' | 'reproduced'): unkno
   const { byproducts } = statement.predicate['runDetails'] as { byproducts: { name: string; content?: string }[] };
   const content = byproducts.find((one) => one.name === name)?.content;
   return content === undefined ? undefined : JSON.parse(Buffer.from(content, 'base64').toString('utf8'));
+}
+
+/** Whether a file beside an image is the summary of somebody who built it again. */
+export function isSummary(name: string, image: string): boolean {
+  return name.startsWith(`${image}.rebuilt-`) && name.endsWith('.intoto.jsonl');
+}
+
+/**
+ * Whether such a summary says that it is about an image. Whose word that is has to be seen by who knows the key in its name.
+ * @param text a statement in an envelope (DSSE)
+ */
+export function summaryIsOf(text: string, sha256: string): boolean {
+  try {
+    const { payload } = JSON.parse(text) as { payload: string };
+    const { subject, predicateType } = JSON.parse(Buffer.from(payload, 'base64').toString('utf8')) as Statement;
+    return predicateType === VERIFICATION_SUMMARY && subject.some(({ digest }) => digest?.['sha256'] === sha256);
+  } catch {
+    return false;
+  }
 }

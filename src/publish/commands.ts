@@ -11,21 +11,23 @@ const PLACE = 'https://…';
 type Which = Pick<PublicationIndex, 'url' | 'key'>;
 
 /** Commands that download, check and install an image: with curl and minisign, and with pvgrub. */
-export function pullCommands(
-  { url = PLACE, key }: Which,
-  { path, image, version, arch, id }: PublishedImage,
-): { shell: string; pull: string } {
-  const base = url.replace(/\/+$/, '');
+export function pullCommands({ url = PLACE, key }: Which, image: PublishedImage): { shell: string; pull: string } {
+  const base = quote(url.replace(/\/+$/, ''));
   return {
     shell: [
-      `url=${quote(base)} image=${path}/${image.name}`,
+      `url=${base} ${chosen(image)}`,
       'curl -fL --fail-early --remote-name-all "$url/$image" "$url/$image.minisig" &&',
-      `minisign -VQm "\${image##*/}" -P ${key} |`,
-      `  grep -F 'version:${version} arch:${arch} ' &&`,
-      `install -D -m 644 "\${image##*/}" "\${DESTDIR-}/usr/lib/xen/boot/\${image##*/}"`,
+      `minisign -VQm "\${image##*/}" -P ${key} | grep -F "$want" &&`,
+      `install -D -m 644 "\${image##*/}" "\${DESTDIR-}/usr/lib/xen/boot/\${image##*/}" ||`,
+      "{ echo 'NOT installed: see above' >&2; false; }",
     ].join('\n'),
-    pull: `pvgrub pull ${id} --from ${quote(base)} --key ${key} --install`,
+    pull: `pvgrub pull ${image.id} --from ${base} --key ${key} --install`,
   };
+}
+
+/** What those commands must know of an image: where it is, and what its signature must say. */
+export function chosen({ path, image, version, arch }: PublishedImage): string {
+  return `image=${path}/${image.name} want='version:${version} arch:${arch} '`;
 }
 
 /** Commands that check sums and signatures in a copy of a publication, one tool after another. */

@@ -14,6 +14,8 @@ export interface DebOptions {
   /** `Name <address>`. */
   maintainer: string;
   homepage?: string | undefined;
+  /** When it is made: each package is newer to apt than the one before. */
+  date: Date;
 }
 
 /** A package. */
@@ -37,11 +39,10 @@ const LICENCES: Record<PublishedImage['loader'], { name: string; holders: string
 
 /**
  * Make a package of images: each with its signature and provenance below /usr/lib/pv-grub, the newest pv-grub of each
- * series of Xen also where Debian's Xen of that series looks, and its version is that of the newest image, and when it
- * was built.
+ * series of Xen also where Debian's Xen of that series looks. Its version is that of the newest image, and the date.
  * @throws UsageError OPTION_INVALID
  */
-export async function deb(prepared: readonly Prepared[], { name, maintainer, homepage }: DebOptions): Promise<Deb> {
+export async function deb(prepared: readonly Prepared[], { name, maintainer, homepage, date }: DebOptions): Promise<Deb> {
   if (!/^[a-z0-9][a-z0-9+.-]+$/.test(name))
     throw new UsageError('OPTION_INVALID', `"${name}" is no name of a package`, { expected: 'lower-case letters, digits, + - .' });
   if (!/^[^<>\n]+ <[^<>\s]+@[^<>\s]+>$/.test(maintainer))
@@ -50,8 +51,6 @@ export async function deb(prepared: readonly Prepared[], { name, maintainer, hom
       hint: "--maintainer 'Jane Doe <jane@example.org>', or DEBFULLNAME and DEBEMAIL",
     });
   const images = prepared.map(({ image }) => image);
-  const times = await Promise.all(prepared.map(builtAt));
-  const date = new Date(Math.max(...times));
   const version = `${newest(images)}+${date.toISOString().replace(/\D/g, '').slice(0, 12)}`;
   const loaders = [...new Set(images.map(({ loader }) => loader))].sort();
   const files: DebFile[] = [...links(images), ...texts(name, version, maintainer, images, date)];
@@ -86,13 +85,6 @@ const folderOf = ({ loader, version }: PublishedImage) => `${loader}-${version}`
 async function bytesOf(content: Content | undefined): Promise<Uint8Array> {
   if (content === undefined) throw new Error('no content');
   return typeof content === 'string' ? readFile(content) : content;
-}
-
-async function builtAt({ contents }: Prepared): Promise<number> {
-  const { build } = JSON.parse(Buffer.from(await bytesOf(contents.get('metadata.json'))).toString('utf8')) as {
-    build: { started: string };
-  };
-  return Date.parse(build.started);
 }
 
 /** Where Debian's Xen looks for a kernel without a path: the newest pv-grub of each series. */

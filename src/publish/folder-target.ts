@@ -8,7 +8,7 @@ import { OutputError, UsageError } from '../errors.ts';
 import { claim } from '../sources/claim.ts';
 import { besides, ifThere } from '../util/files.ts';
 import { sha256File } from '../util/hash.ts';
-import { allFiles, type PublicationIndex, type PublishedImage } from './index-file.ts';
+import { allFiles, INDEX, type PublicationIndex, type PublishedImage, TOPS } from './index-file.ts';
 import type { Content } from './prepare.ts';
 import type { Target } from './target.ts';
 
@@ -26,13 +26,27 @@ export class FolderTarget implements Target {
 
   /** @throws UsageError FILE_THERE where another process publishes here */
   async lock(): Promise<() => Promise<void>> {
-    await mkdir(this.name, { recursive: true }).catch((error: unknown) => {
+    const release = await this.claimed().catch((error: unknown) => {
       throw outputError(error, this.name);
     });
-    const release = await claim(join(this.name, '.publish'));
     if (!release) throw new UsageError('FILE_THERE', `another process is publishing to ${this.name}`, { hint: 'wait until it is done' });
     await this.sweep();
     return release;
+  }
+
+  private async claimed(): Promise<(() => Promise<void>) | undefined> {
+    await mkdir(this.name, { recursive: true });
+    await this.demandOurs();
+    return claim(join(this.name, '.publish'));
+  }
+
+  /** @throws UsageError FILE_THERE for a folder that has other things than a publication under the names of ours */
+  private async demandOurs(): Promise<void> {
+    const there = await readdir(this.name);
+    if (there.includes(INDEX) || there.includes('signatures')) return;
+    const [other] = [...TOPS, 'pv-grub', 'pvgrub2'].filter((name) => there.includes(name));
+    if (other !== undefined)
+      throw new UsageError('FILE_THERE', `${this.name} has ${other}, and is no publication`, { hint: 'publish into a folder of its own' });
   }
 
   private async sweep(): Promise<void> {
@@ -104,12 +118,24 @@ export class FolderTarget implements Target {
     return moves.length > 0;
   }
 
-  /** Take away what no reader needs any more: signatures of indexes before the last one, and images that are given up. */
-  async tidy(index: PublicationIndex, sha256: string, given: readonly string[]): Promise<void> {
-    const keep = [sha256, index.previous?.sha256].map((one) => `${one}.minisig`);
+  async tidy(index: PublicationIndex, sha256: string): Promise<void> {
+    const signatures = [sha256, index.previous?.sha256].map((one) => `${one}.minisig`);
     const folder = join(this.name, 'signatures');
-    for (const name of (await ifThere(readdir(folder))) ?? []) if (!keep.includes(name)) await rm(join(folder, name), { force: true });
-    for (const path of given) await rm(join(this.name, path), { recursive: true, force: true });
+    for (const name of (await ifThere(readdir(folder))) ?? [])
+      if (!signatures.includes(name)) await rm(join(folder, name), { force: true });
+    // Images that are given up, and what a run that was killed has left.
+    const named = new Set([...index.images, ...index.superseded].map(({ path }) => path));
+    for (const path of await this.imageFolders()) if (!named.has(path)) await rm(join(this.name, path), { recursive: true, force: true });
+  }
+
+  private async imageFolders(): Promise<string[]> {
+    const inside = async (path: string) =>
+      ((await ifThere(readdir(join(this.name, path), { withFileTypes: true }))) ?? [])
+        .filter((entry) => entry.isDirectory())
+        .map((entry) => join(path, entry.name));
+    let paths = ['pv-grub', 'pvgrub2'];
+    for (let depth = 0; depth < 3; depth++) paths = (await Promise.all(paths.map(inside))).flat();
+    return paths.filter((path) => /\/[0-9a-f]{16}$/.test(path));
   }
 }
 

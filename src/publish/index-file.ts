@@ -4,11 +4,13 @@ import { VerifyError } from '../errors.ts';
 
 /** `index.json` of a publication: what there is, by digest, and by whose key. docs/publishing.md explains each member. Pure. */
 
-/** An index is some megabytes at the most; more is read from nobody. */
-export const MAX_INDEX: number = 32 * 2 ** 20;
+/** An index has some kilobytes for each image; more is read from nobody. */
+export const MAX_INDEX: number = 8 * 2 ** 20;
 /** Names of the index and its signature. */
 export const INDEX = 'index.json';
 export const INDEX_SIGNATURE = 'index.json.minisig';
+/** What else stands at the top. */
+export const TOPS = ['SHA256SUMS', 'SHA256SUMS.minisig', 'SHA256SUMS.sig', 'index.html', 'key.pub'] as const;
 
 const digest = z.string().regex(/^[0-9a-f]{64}$/);
 /** One plain file name: no folder, no dot in front. */
@@ -60,6 +62,8 @@ const image = z
 
 const unique = (key: 'id' | 'path') => (list: { id: string; path: string }[]) => new Set(list.map((one) => one[key])).size === list.length;
 
+const succession = z.array(z.strictObject({ from: keyLine, to: keyLine, signature: z.string().max(2000) })).max(100);
+
 const index = z.strictObject({
   schema: z.literal(1),
   kind: z.literal('pvgrub-forge publication'),
@@ -69,7 +73,7 @@ const index = z.strictObject({
   expires: time,
   url: z.url({ protocol: /^https?$/ }).optional(),
   key: keyLine,
-  succession: z.array(z.strictObject({ from: keyLine, to: keyLine, signature: z.string().max(2000) })).max(100),
+  succession,
   revoked: z.array(z.strictObject({ key: keyId, when: time, why: text })).max(1000),
   previous: z.strictObject({ serial: z.int().positive(), sha256: digest }).nullable(),
   files,
@@ -89,27 +93,38 @@ export type PublicationIndex = z.infer<typeof index>;
 /** That one key follows another, signed by the one before. */
 export type Succession = PublicationIndex['succession'][number];
 
+function invalid(where: string, why: string): VerifyError {
+  return new VerifyError('INDEX_INVALID', `${where} is no index of a publication: ${why}`, {
+    expected: 'index.json as pvgrub publish writes it, schema 1',
+    hint: 'look whether the address is right; a newer pvgrub may know a newer schema',
+  });
+}
+
+function parsed<T>(schema: z.ZodType<T>, text: string, where: string): T {
+  let data: unknown;
+  try {
+    data = JSON.parse(text);
+  } catch (error) {
+    throw invalid(where, (error as Error).message);
+  }
+  const result = schema.safeParse(data);
+  if (result.success) return result.data;
+  const [issue] = result.error.issues;
+  throw invalid(where, `${issue?.path.join('.') || 'it'}: ${issue?.message ?? 'wrong'}`);
+}
+
+/** Who says that it has signed an index, and how to get to that key. All else is left alone. @throws VerifyError INDEX_INVALID */
+export function parseSigner(text: string, where: string): Pick<PublicationIndex, 'key' | 'succession' | 'publication'> {
+  return parsed(z.object({ key: keyLine, succession, publication: name }), text, where);
+}
+
 /**
  * Read an index. Nothing in it is proven by that: see openIndex.
  * @param where what to call it in errors
  * @throws VerifyError INDEX_INVALID
  */
 export function parseIndex(text: string, where: string): PublicationIndex {
-  const invalid = (why: string) =>
-    new VerifyError('INDEX_INVALID', `${where} is no index of a publication: ${why}`, {
-      expected: 'index.json as pvgrub publish writes it, schema 1',
-      hint: 'look whether the address is right; a newer pvgrub may know a newer schema',
-    });
-  let data: unknown;
-  try {
-    data = JSON.parse(text);
-  } catch (error) {
-    throw invalid((error as Error).message);
-  }
-  const parsed = index.safeParse(data);
-  if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  throw invalid(`${issue?.path.join('.') || 'it'}: ${issue?.message ?? 'wrong'}`);
+  return parsed(index, text, where);
 }
 
 /** An index as it is written. */

@@ -3,7 +3,7 @@ import { OutputError, UsageError } from '../errors.ts';
 import { placeAt } from '../pull/place.ts';
 import { readIndex } from '../pull/read-index.ts';
 import { allFiles, type PublicationIndex, type PublishedImage } from './index-file.ts';
-import type { PublicKey } from './key.ts';
+import { type PublicKey, publicKeyLine } from './key.ts';
 import type { Prepared } from './prepare.ts';
 
 /** Publications that become one. */
@@ -11,6 +11,7 @@ import type { Prepared } from './prepare.ts';
 /** What some publications have together. */
 export interface Joined {
   publication: string;
+  url: string | undefined;
   prepared: Prepared[];
   /** Ids that several have, with the same image. */
   same: string[];
@@ -20,47 +21,69 @@ export interface Joined {
 
 /**
  * Read publications by one key, to publish what they have as one. Images are read, and checked, when they are copied.
- * @param folders each with an index.json; the one that takes all may be the first
+ * @param folders each with an index.json
+ * @param into the publication that takes all, where there is one already
  * @throws OutputError OUTPUT_DIFFERS where two have different images of one cell; UsageError OPTION_INVALID where their
  *   names differ; VerifyError as readIndex
  */
-export async function joinPublications(folders: readonly string[], key: PublicKey, now: Date): Promise<Joined> {
-  const chosen = new Map<string, { image: PublishedImage; folder: string }>();
+export async function joinPublications(folders: readonly string[], into: string | undefined, key: PublicKey, now: Date): Promise<Joined> {
+  const chosen = new Map<string, Found>();
   const same: string[] = [];
   const indexes: PublicationIndex[] = [];
-  for (const folder of folders) {
+  for (const folder of [...(into === undefined ? [] : [into]), ...folders]) {
     const { index } = await readIndex(await placeAt(folder), { key, now, mayBeExpired: true });
-    const [first] = indexes;
-    if (first && first.publication !== index.publication)
-      throw new UsageError('OPTION_INVALID', `${folder} is another publication`, {
-        expected: first.publication,
-        got: index.publication,
-        hint: 'publish what is built under one name: --name',
-      });
+    demandAlike(folder, index, indexes[0], key);
     indexes.push(index);
     for (const image of index.images) {
-      const other = chosen.get(image.id);
-      if (!other) {
-        chosen.set(image.id, { image, folder });
-        continue;
-      }
-      const paths = [other, { image, folder }].map((one) => join(one.folder, one.image.path, one.image.image.name));
-      if (other.image.image.sha256 !== image.image.sha256)
-        throw new OutputError('OUTPUT_DIFFERS', `two images of ${image.id} differ`, {
-          expected: `${other.image.image.sha256} (${paths[0]})`,
-          got: `${image.image.sha256} (${paths[1]})`,
-          hint: 'take one of them out of its publication (publish --withdraw), or leave that folder out',
-        });
-      same.push(image.id);
+      const [found, other] = [{ image, folder }, chosen.get(image.id)];
+      demandSameImage(other, found);
+      if (other) same.push(image.id);
+      // The same folder again may mend what is damaged where all is joined.
+      if (!other || (other.folder === into && other.image.path === image.path)) chosen.set(image.id, found);
     }
   }
   return {
     publication: indexes[0]?.publication ?? '',
-    prepared: [...chosen.values()].map(({ image, folder }) => ({
-      image,
-      contents: new Map(allFiles(image).map(({ name }) => [name, join(folder, image.path, name)])),
-    })),
+    url: indexes.find(({ url }) => url !== undefined)?.url,
+    prepared: [...chosen.values()]
+      // What is there already stays as it is.
+      .filter(({ folder }) => folder !== into)
+      .map(({ image, folder }) => ({
+        image,
+        contents: new Map(allFiles(image).map(({ name }) => [name, join(folder, image.path, name)])),
+      })),
     same,
     carry: { succession: indexes.flatMap(({ succession }) => succession), revoked: indexes.flatMap(({ revoked }) => revoked) },
   };
+}
+
+/** An image, and the publication that has it. */
+interface Found {
+  image: PublishedImage;
+  folder: string;
+}
+
+function demandAlike(folder: string, index: PublicationIndex, first: PublicationIndex | undefined, key: PublicKey): void {
+  if (first && first.publication !== index.publication)
+    throw new UsageError('OPTION_INVALID', `${folder} is another publication`, {
+      expected: first.publication,
+      got: index.publication,
+      hint: 'publish what is built under one name: --name',
+    });
+  if (index.key !== publicKeyLine(key))
+    throw new UsageError('KEY_INVALID', `${folder} is signed by another key`, {
+      expected: publicKeyLine(key),
+      got: index.key,
+      hint: 'merge with the key that signs now; attest and publish again what is signed by the one before',
+    });
+}
+
+function demandSameImage(before: Found | undefined, found: Found): void {
+  if (!before || before.image.image.sha256 === found.image.image.sha256) return;
+  const told = ({ image, folder }: Found) => `${image.image.sha256} (${join(folder, image.path, image.image.name)})`;
+  throw new OutputError('OUTPUT_DIFFERS', `two images of ${found.image.id} differ`, {
+    expected: told(before),
+    got: told(found),
+    hint: 'take one of them out of its publication (publish --withdraw), or leave that folder out',
+  });
 }

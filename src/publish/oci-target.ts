@@ -4,7 +4,7 @@ import { INDEX_TAG, ociPlace, TITLE } from '../pull/oci-place.ts';
 import type { Place } from '../pull/place.ts';
 import { type Descriptor, IMAGE_INDEX, MANIFEST, type Manifest, Registry } from '../pull/registry.ts';
 import { sha256 } from '../util/hash.ts';
-import { allFiles, type PublishedFile, type PublishedImage } from './index-file.ts';
+import { allFiles, type PublicationIndex, type PublishedFile, type PublishedImage } from './index-file.ts';
 import type { Content } from './prepare.ts';
 import type { Target } from './target.ts';
 
@@ -144,8 +144,20 @@ class OciTarget implements Target {
     return moved;
   }
 
-  /** What nobody names any more is for the registry's own clean-up. */
-  async tidy(): Promise<void> {}
+  /** Images that are withdrawn lose their tag to an artifact that is empty: not every registry removes tags. All else is for its own clean-up. */
+  async tidy(_index: PublicationIndex, _sha256: string, withdrawn: readonly string[]): Promise<void> {
+    for (const id of withdrawn)
+      await this.registry.putManifest(
+        {
+          schemaVersion: 2,
+          mediaType: MANIFEST,
+          artifactType: 'application/vnd.pvgrub-forge.withdrawn.v1',
+          config: CONFIG,
+          layers: [CONFIG],
+        },
+        id,
+      );
+  }
 }
 
 async function bytesOf(file: PublishedFile, content: Content | undefined, id: string): Promise<Buffer> {

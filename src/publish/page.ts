@@ -1,7 +1,7 @@
 import { compareVersions, seriesOf } from '../catalog/version.ts';
 import { formatBytes } from '../config/units.ts';
 import { printable } from '../errors.ts';
-import { pullCommands, verifyCommands } from './commands.ts';
+import { chosen, pullCommands, verifyCommands } from './commands.ts';
 import type { PublicationIndex, PublishedImage } from './index-file.ts';
 import { parsePublicKey } from './key.ts';
 import { POLICY, SCRIPT, STYLE } from './page-style.ts';
@@ -35,7 +35,7 @@ function html(text: string): string {
 export function page(index: Omit<PublicationIndex, 'files'>): string {
   const { publication, images, serial, issued, expires, key } = index;
   const loaders = (['pv-grub', 'pvgrub2'] as const).filter((loader) => images.some((image) => image.loader === loader));
-  const title = `${loaders.join(' and ')}: boot loaders for Xen PV guests`;
+  const title = loaders.length === 0 ? 'Boot loaders for Xen PV guests' : `${loaders.join(' and ')}: boot loaders for Xen PV guests`;
   const newest = [...images].sort(newestFirst)[0];
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
@@ -76,7 +76,7 @@ function newestFirst(a: PublishedImage, b: PublishedImage): number {
 function howTo(index: Omit<PublicationIndex, 'files'>, image: PublishedImage): string {
   const { pull, shell } = pullCommands(index, image);
   return `<h2 id="get">Get one, check it, install it</h2>
-<p>On the Xen host, with <a href="#images">an image of your choice</a> as <code>image</code>, as root (needs curl and minisign):</p>
+<p>On the Xen host, as root (needs curl and minisign). For <a href="#images">another image</a>, take its <code>image=… want=…</code>:</p>
 <pre id="shell"><code>${html(shell)}</code></pre>
 <p>That is where Xen looks for a <code>kernel = "${html(image.image.name)}"</code> without a path; on other hosts it is <code>/usr/libexec/xen/boot</code>, or <code>/usr/lib/xen-4.1/boot</code> with the host’s own release. Any other folder does with its full path. pvgrub finds the right one, and keeps the image that was there:</p>
 <pre id="pull"><code>${html(pull)}</code></pre>
@@ -114,7 +114,7 @@ function row(image: PublishedImage): string {
   const notes = warnings.map((text) => `<p class="soft">${html(text)}</p>`).join('');
   return `<tr id="${id}" data-find="${id} ${version} ${arch} ${html(file.name.toLowerCase())}">${cell('Release', version)}${cell('Width', `<span title="${WIDTHS[arch]}">${arch}</span>`)}${cell('Image', `${link(file.name)}<br><span class="soft nowrap">${formatBytes(file.size)}, ${file.size} bytes</span>`)}${cell('Proof', proof(image))}${cell(
     'SHA-256',
-    `<code>${file.sha256}</code><details><summary>signature, provenance, logs</summary>${others}${notes}<p><code>image=${path}/${html(file.name)}</code></p></details>`,
+    `<code>${file.sha256}</code><details><summary>signature, provenance, logs</summary>${others}${notes}<p><code>${html(chosen(image))}</code></p></details>`,
     ' class="sum"',
   )}</tr>`;
 }

@@ -6,7 +6,7 @@ import type { Metadata } from '../build/metadata.ts';
 import { OutputError, UsageError } from '../errors.ts';
 import { ifThere } from '../util/files.ts';
 import { hashFile, sha256 } from '../util/hash.ts';
-import { ATTESTATIONS, demandAttested, saidOf } from './attested.ts';
+import { ATTESTATIONS, demandAttested, isSummary, saidOf, summaryIsOf } from './attested.ts';
 import { allFiles, imageComment, type PublishedFile, type PublishedImage } from './index-file.ts';
 import type { SigningKey } from './key.ts';
 import { minisignSignature } from './minisign.ts';
@@ -105,13 +105,15 @@ async function demandPresentAttestations(
 async function filesOf(from: string, metadata: Metadata): Promise<Map<string, string>> {
   const { file } = metadata.image;
   const paths = new Map<string, string>();
-  for (const folder of [cellFolder(from, metadata), cellFolder(join(from, 'rebuilt'), metadata)]) {
-    for (const name of ((await ifThere(readdir(folder))) ?? []).sort()) {
-      const attests = Object.values(ATTESTATIONS).some((end) => name === `${file}${end}`);
-      const summary = name.startsWith(`${file}.rebuilt-`) && name.endsWith('.intoto.jsonl');
-      if (attests || summary || name === 'metadata.json' || /^\w+\.log$/.test(name)) paths.set(name, join(folder, name));
-    }
-  }
+  const [own, rebuilt] = [cellFolder(from, metadata), cellFolder(join(from, 'rebuilt'), metadata)];
+  for (const name of (await ifThere(readdir(own))) ?? [])
+    if (Object.values(ATTESTATIONS).some((end) => name === `${file}${end}`) || name === 'metadata.json' || /^\w+\.log$/.test(name))
+      paths.set(name, join(own, name));
+  // One of an image before this one says nothing of it.
+  for (const folder of [own, rebuilt])
+    for (const name of (await ifThere(readdir(folder))) ?? [])
+      if (isSummary(name, file) && summaryIsOf(await readFile(join(folder, name), 'utf8'), metadata.image.sha256))
+        paths.set(name, join(folder, name));
   return paths;
 }
 

@@ -74,6 +74,15 @@ export function nextIndex({ old, images, wishes, key, now }: IndexInput): NextIn
     throw new UsageError('OPTION_INVALID', `this is the publication "${was.publication}", not "${publication}"`, {
       hint: 'its readers would refuse another name: publish into a folder of its own',
     });
+  const revoked = revokedOf(was, wishes, now);
+  if (revoked.some((one) => one.key === key.public.id))
+    throw new UsageError(
+      'OPTION_INVALID',
+      `the key ${key.public.id} cannot sign its own revocation, nor after it: nobody would believe it`,
+      {
+        hint: 'announce the next key (--next-key), publish with that, and revoke this one then (docs/publishing.md, Keys)',
+      },
+    );
   const days = Math.min(wishes.days, 3650);
   const draft: PublicationIndex = {
     schema: 1,
@@ -85,7 +94,7 @@ export function nextIndex({ old, images, wishes, key, now }: IndexInput): NextIn
     ...((wishes.url ?? was?.url) ? { url: wishes.url ?? was?.url } : {}),
     key: publicKeyLine(key.public),
     succession: successionOf(was, wishes, key, publication),
-    revoked: revokedOf(was, wishes, now),
+    revoked,
     previous: was?.previous ?? null,
     files: was?.files ?? [],
     images: joined.images,

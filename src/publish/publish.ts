@@ -3,7 +3,7 @@ import type { Place } from '../pull/place.ts';
 import { readIndex } from '../pull/read-index.ts';
 import type { Opened } from '../pull/trust.ts';
 import { sha256 } from '../util/hash.ts';
-import { INDEX, MAX_INDEX, type PublicationIndex } from './index-file.ts';
+import { INDEX, MAX_INDEX, parseIndex } from './index-file.ts';
 import { type PublicKey, publicKeyLine, type SigningKey } from './key.ts';
 import type { Prepared } from './prepare.ts';
 import { type NextIndex, nextIndex, type Wishes, withViews } from './publication.ts';
@@ -43,11 +43,12 @@ export async function publish(input: PublishInput): Promise<Published> {
   const release = await target.lock();
   try {
     const old = await publishedBefore(input);
-    demandOneKey(old?.index, prepared, wishes, key.public);
+    demandOneKey(old, input);
     const next = nextIndex({ old, images: prepared.map(({ image }) => image), wishes, key, now });
     const { added, replaced, withdrawn } = next;
-    if (next.index.images.length === 0) throw new UsageError('SELECTOR_NO_MATCH', 'there is nothing to publish');
+    if (next.index.images.length === 0 && withdrawn.length === 0) throw new UsageError('SELECTOR_NO_MATCH', 'there is nothing to publish');
     const { index, views } = withViews(next.index, key);
+    demandReadable(views.get(INDEX) as Buffer);
     let written = false;
     for (const { image, contents } of prepared) {
       signal?.throwIfAborted();
@@ -55,46 +56,58 @@ export async function publish(input: PublishInput): Promise<Published> {
     }
     signal?.throwIfAborted();
     written = (await target.commit(views)) || written;
-    await target.tidy(index, sha256(views.get(INDEX) as Buffer), givenUp(old?.index, index));
+    await target.tidy(index, sha256(views.get(INDEX) as Buffer), withdrawn);
     return { index, added, replaced, withdrawn, untouched: !written };
   } finally {
     await release();
   }
 }
 
-/** Images that the old index named, and the new one does not. */
-function givenUp(old: PublicationIndex | undefined, index: PublicationIndex): string[] {
-  const kept = new Set([...index.images, ...index.superseded].map(({ path }) => path));
-  return [...(old?.images ?? []), ...(old?.superseded ?? [])].map(({ path }) => path).filter((path) => !kept.has(path));
+/** What no reader would take is not written. @throws UsageError OPTION_INVALID */
+function demandReadable(bytes: Buffer): void {
+  try {
+    if (bytes.length > MAX_INDEX) throw new Error(`an index of ${bytes.length} bytes; ${MAX_INDEX} are read`);
+    parseIndex(bytes.toString('utf8'), INDEX);
+  } catch (error) {
+    throw new UsageError('OPTION_INVALID', `no reader would take this index: ${(error as Error).message}`, {
+      hint: 'look at --name, --url and --why; give up old images with --prune',
+      cause: error,
+    });
+  }
 }
 
 /** The index that is there, opened as any reader does, except that it may have expired. */
 async function publishedBefore({ place, key, keyBefore, now }: PublishInput): Promise<Opened | undefined> {
   if (!(await place.read(INDEX, MAX_INDEX))) return undefined;
+  const open = (by: PublicKey) => readIndex(place, { key: by, now, mayBeExpired: true });
+  const notOurs = (error: unknown) => error instanceof VerifyError && error.code === 'SIGNATURE_INVALID';
   try {
-    const old = await readIndex(place, { key: keyBefore ?? key.public, now, mayBeExpired: true });
-    if (keyBefore) followKeys(keyBefore, { ...old.index, key: publicKeyLine(key.public) }, INDEX);
-    return old;
+    return await open(key.public);
   } catch (error) {
-    if (!(error instanceof VerifyError) || error.code !== 'SIGNATURE_INVALID' || keyBefore) throw error;
+    if (!notOurs(error)) throw error;
+    if (keyBefore) {
+      const old = await open(keyBefore);
+      followKeys(keyBefore, { ...old.index, key: publicKeyLine(key.public) }, INDEX);
+      return old;
+    }
     throw new VerifyError('SIGNATURE_INVALID', `what is published at ${place.name} is not signed by this key`, {
       expected: `signed by ${key.public.id}`,
-      got: error.got ?? error.message,
+      got: (error as VerifyError).got ?? (error as VerifyError).message,
       hint: 'if this key follows another one: --key-before <its public key>; else publish into a folder of its own',
       cause: error,
     });
   }
 }
 
-/** Everything in a publication is signed by one key: after a change of keys, every image is published anew. */
-function demandOneKey(old: PublicationIndex | undefined, prepared: readonly Prepared[], { withdraw }: Wishes, key: PublicKey): void {
-  if (old?.revoked.some((one) => one.key === key.id))
-    throw new VerifyError('KEY_REVOKED', `the key ${key.id} is revoked in this publication`, {
-      hint: 'sign with the key that followed it',
+/** Everything in a publication is signed by one key: after a change of keys, every image is published anew, and there is no way back. */
+function demandOneKey(old: Opened | undefined, { prepared, wishes, key, keyBefore }: PublishInput): void {
+  if (!old || old.index.key === publicKeyLine(key.public)) return;
+  if (!keyBefore || publicKeyLine(keyBefore) === publicKeyLine(key.public))
+    throw new UsageError('KEY_INVALID', `the key ${old.keys.at(-1)?.id} has taken over from ${key.public.id} here`, {
+      hint: 'sign with that one: readers who have seen it believe this one no more',
     });
-  if (!old || old.key === publicKeyLine(key)) return;
-  const given = new Set([...prepared.map(({ image }) => image.id), ...withdraw]);
-  const left = old.images.filter(({ id }) => !given.has(id)).map(({ id }) => id);
+  const given = new Set([...prepared.map(({ image }) => image.id), ...wishes.withdraw]);
+  const left = old.index.images.filter(({ id }) => !given.has(id)).map(({ id }) => id);
   if (left.length === 0) return;
   throw new UsageError('KEY_INVALID', `${left.length} published images are signed by the key before this one`, {
     got: left.slice(0, 10).join(', '),

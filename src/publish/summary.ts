@@ -4,7 +4,7 @@ import type { PublicKey } from './key.ts';
 
 /** What a rebuild found, as a SLSA verification summary (slsa.dev/spec/v1.0/verification_summary). Pure. */
 
-const VERIFICATION_SUMMARY = 'https://slsa.dev/verification_summary/v1';
+export const VERIFICATION_SUMMARY = 'https://slsa.dev/verification_summary/v1';
 
 /** What is summed up. */
 export interface Verified {

@@ -11,9 +11,9 @@ export interface Target {
   /** Replace what stands at the top, in this order, the index last. @returns whether anything was written */
   commit(views: ReadonlyMap<string, Uint8Array>): Promise<boolean>;
   /**
-   * Take away what no reader needs any more.
+   * Take away what no reader needs any more: all that neither this index nor the one before it names.
    * @param sha256 of the index
-   * @param given paths of superseded images that are given up
+   * @param withdrawn ids that it no longer has
    */
-  tidy(index: PublicationIndex, sha256: string, given: readonly string[]): Promise<void>;
+  tidy(index: PublicationIndex, sha256: string, withdrawn: readonly string[]): Promise<void>;
 }

@@ -25,18 +25,19 @@ const PLAIN = /^(?:(pv-grub|pvgrub2)(?:-|$))?(\d+(?:\.\d+)+|latest)?(?:(?:^|-|(?
 export function chooseImages(selectors: readonly string[], images: readonly PublishedImage[], xen: string | undefined): Choice {
   const notes: string[] = [];
   const ids = images.map(({ id }) => id);
+  const without = selectors.filter((text) => text.startsWith('!'));
+  const wanted = selectors.filter((text) => !text.startsWith('!'));
   const chosen = new Set<string>();
-  const globs: string[] = [];
-  for (const selector of selectors.length === 0 ? ['host'] : selectors) {
+  for (const selector of selectors.length === 0 ? ['host'] : wanted) {
     const text = selector === 'host' ? hostVersion(xen) : selector;
     const [, loader, version, arch] = PLAIN.exec(text) ?? [];
     if (ids.includes(text)) chosen.add(text);
-    else if (text !== '' && (loader ?? version))
-      for (const id of nearest({ loader, version, arch }, images, notes, selector)) chosen.add(id);
-    else globs.push(selector);
+    else if (loader ?? version) for (const id of nearest({ loader, version, arch }, images, notes, selector)) chosen.add(id);
+    else for (const id of select(ids, [selector])) chosen.add(id);
   }
-  if (globs.length > 0) for (const id of select(ids, globs)) chosen.add(id);
-  return { images: images.filter(({ id }) => chosen.has(id)), notes };
+  // With nothing but what to leave out, all else is meant.
+  const left = select(wanted.length === 0 && without.length > 0 ? ids : [...chosen], without);
+  return { images: images.filter(({ id }) => left.includes(id)), notes };
 }
 
 function hostVersion(xen: string | undefined): string {
@@ -53,21 +54,26 @@ function nearest(
   selector: string,
 ): string[] {
   const fitting = images.filter((image) => image.loader === loader && (arch === undefined || image.arch === arch));
-  const versions = [...new Set(fitting.map((image) => image.version))].sort(compareVersions);
-  const best = version === 'latest' ? versions.at(-1) : bestVersion(version, versions);
-  if (best === undefined)
+  if (fitting.length === 0)
     throw new UsageError('SELECTOR_NO_MATCH', `there is no ${loader}${arch === undefined ? '' : ` for ${arch}`} here`, {
       hint: `published are: ${[...new Set(images.map(({ loader, arch }) => `${loader} ${arch}`))].join(', ') || 'no images at all'}`,
     });
-  if (version !== 'latest' && best !== version && (version.split('.').length > 2 || seriesOf(best) !== version))
-    notes.push(`${selector}: there is no ${loader} of ${version}; the nearest is that of ${best}`);
-  return fitting.filter((image) => image.version === best).map(({ id }) => id);
+  const exact = fitting.filter((image) => image.version === version);
+  if (exact.length > 0) return exact.map(({ id }) => id);
+  const series = fitting.filter((image) => seriesOf(image.version) === seriesOf(version));
+  const widths = Map.groupBy(series.length > 0 ? series : fitting, (image) => image.arch);
+  const best = [...widths.values()].map((list) => bestOf(version, list));
+  const isSeries = version === seriesOf(version) && series.length > 0;
+  if (version !== 'latest' && !isSeries)
+    notes.push(`${selector}: there is no ${loader} of ${version}; the nearest is ${best.map(({ id }) => id).join(', ')}`);
+  return best.map(({ id }) => id);
 }
 
-/** That version, else the newest of its series, else the newest before it, else the oldest. */
-function bestVersion(version: string, versions: readonly string[]): string | undefined {
-  if (versions.includes(version)) return version;
-  const series = versions.filter((one) => seriesOf(one) === seriesOf(version));
-  const before = versions.filter((one) => compareVersions(one, version) < 0);
-  return series.at(-1) ?? before.at(-1) ?? versions[0];
+/** Of images of one width: the newest of the series, else the newest before it, else the oldest; for `latest` the newest. */
+function bestOf(version: string, images: readonly PublishedImage[]): PublishedImage {
+  const sorted = images.toSorted((a, b) => compareVersions(a.version, b.version));
+  const before = sorted.filter(
+    (image) => version === 'latest' || seriesOf(image.version) === seriesOf(version) || compareVersions(image.version, version) < 0,
+  );
+  return (before.at(-1) ?? sorted[0]) as PublishedImage;
 }

@@ -1,7 +1,8 @@
 import { writeFile } from 'node:fs/promises';
 import { SourceError } from '../errors.ts';
+import { INDEX } from '../publish/index-file.ts';
 import type { Place, Transfer, Wanted } from './place.ts';
-import { Registry } from './registry.ts';
+import { type Descriptor, Registry } from './registry.ts';
 
 /** The tag of the artifact that has index, sums and page. */
 export const INDEX_TAG = 'index';
@@ -13,22 +14,29 @@ class OciPlace implements Place {
   readonly name: string;
   readonly remote = true;
   private readonly registry: Registry;
+  private layers: Descriptor[] | undefined;
 
   constructor(registry: Registry) {
     this.registry = registry;
     this.name = `oci://${registry.host}/${registry.repository}`;
   }
 
-  async read(path: string, limit: number, sha256?: string): Promise<Buffer | undefined> {
+  async read(
+    path: string,
+    limit: number,
+    { sha256, signal }: { sha256?: string; signal?: AbortSignal | undefined } = {},
+  ): Promise<Buffer | undefined> {
+    this.registry.signal = signal;
     if (sha256 !== undefined) return this.registry.blob(sha256, limit);
-    const layers = (await this.registry.manifest(INDEX_TAG))?.manifest.layers;
-    const digest = Array.isArray(layers) ? layers.find((layer) => layer?.annotations?.[TITLE] === path)?.digest : undefined;
+    // What is read after an index belongs to that index, whatever somebody publishes meanwhile.
+    if (path === INDEX || !this.layers) this.layers = (await this.registry.manifest(INDEX_TAG))?.manifest.layers ?? [];
+    const digest = this.layers.find(({ annotations }) => annotations?.[TITLE] === path)?.digest;
     const [, hex] = /^sha256:([0-9a-f]{64})$/.exec(digest ?? '') ?? [];
     return hex === undefined ? undefined : this.registry.blob(hex, limit);
   }
 
   async fetch({ sha256, size, path }: Wanted, to: string, { signal, onProgress }: Transfer): Promise<void> {
-    signal?.throwIfAborted();
+    this.registry.signal = signal;
     const bytes = await this.registry.blob(sha256, size);
     if (!bytes) throw new SourceError('DOWNLOAD_FAILED', `${this.name} has no ${path}`, { expected: `the blob sha256:${sha256}` });
     onProgress?.(bytes.length);

@@ -30,10 +30,10 @@ export interface Place {
   /**
    * A small file whole; undefined where there is none.
    * @param limit bytes after which it is given up
-   * @param sha256 what it is known to be, for places that keep files by that; it is not checked here
+   * @param more.sha256 what it is known to be, for places that keep files by that; it is not checked here
    * @throws SourceError DOWNLOAD_FAILED, SOURCE_TOO_LARGE
    */
-  read(path: string, limit: number, sha256?: string): Promise<Buffer | undefined>;
+  read(path: string, limit: number, more?: { sha256?: string; signal?: AbortSignal | undefined }): Promise<Buffer | undefined>;
   /**
    * A file into `to`; what is there already is taken as its beginning. Never more than its size.
    * @throws SourceError DOWNLOAD_FAILED, SOURCE_TOO_LARGE, STORE_DISK_FULL
@@ -59,11 +59,11 @@ class WebPlace implements Place {
     this.name = publicUrl(this.base);
   }
 
-  async read(path: string, limit: number): Promise<Buffer | undefined> {
+  async read(path: string, limit: number, { signal }: { signal?: AbortSignal | undefined } = {}): Promise<Buffer | undefined> {
     const folder = await mkdtemp(join(tmpdir(), 'pvgrub-'));
     const file = join(folder, 'file');
     try {
-      await download(this.base + path, file, { limit, hints: HINTS, retries: 2 });
+      await download(this.base + path, file, { limit, hints: HINTS, retries: 2, signal });
       return await readFile(file);
     } catch (error) {
       const { cause } = error as { cause?: unknown };
@@ -96,8 +96,9 @@ class FolderPlace implements Place {
 
   async read(path: string, limit: number): Promise<Buffer | undefined> {
     const file = join(this.folder, path);
-    const size = (await ifThere(stat(file)))?.size;
-    if (size === undefined) return undefined;
+    const found = await ifThere(stat(file));
+    if (!found?.isFile()) return undefined;
+    const { size } = found;
     if (size > limit)
       throw new SourceError('SOURCE_TOO_LARGE', `${file} is larger than allowed`, {
         expected: `at most ${limit} bytes`,

@@ -9,7 +9,7 @@ import { ifThere, writeFileAtomic } from '../util/files.ts';
 import { hashFile, sha256, sha256File } from '../util/hash.ts';
 import { SIGNATURE } from './install.ts';
 import type { Place, Transfer } from './place.ts';
-import { noRoom } from './room.ts';
+import { inFolder } from './room.ts';
 
 const MAX_SIGNATURE = 10_000;
 
@@ -29,34 +29,34 @@ export async function pullImage(
   transfer: Transfer,
 ): Promise<{ path: string; there: boolean }> {
   const path = join(folder, image.image.name);
-  await mkdir(folder, { recursive: true });
-  const signature = await pullSignature(place, image);
-  if ((await ifThere(sha256File(path))) === image.image.sha256) {
-    demandSigned(await readFile(path), signature, image, signer);
-    await writeFileAtomic(`${path}${SIGNATURE}`, signature);
-    return { path, there: true };
-  }
-  const part = join(folder, `.${image.image.name}.${image.image.sha256.slice(0, 16)}.part`);
-  const release = await claim(part);
-  if (!release) throw new SourceError('DOWNLOAD_FAILED', `another process is downloading ${path}`, { hint: 'wait until it is done' });
-  try {
-    await pullBytes(place, image, part, transfer);
-    demandSigned(await readFile(part), signature, image, signer);
-    const handle = await open(part, 'r+');
-    try {
-      await handle.chmod(0o644);
-      await handle.sync();
-    } finally {
-      await handle.close();
+  const signature = await pullSignature(place, image, transfer.signal);
+  return inFolder(folder, async () => {
+    await mkdir(folder, { recursive: true });
+    if ((await ifThere(sha256File(path))) === image.image.sha256) {
+      demandSigned(await readFile(path), signature, image, signer);
+      await writeFileAtomic(`${path}${SIGNATURE}`, signature);
+      return { path, there: true };
     }
-    await writeFileAtomic(`${path}${SIGNATURE}`, signature);
-    await rename(part, path);
-    return { path, there: false };
-  } catch (error) {
-    throw noRoom(error, folder);
-  } finally {
-    await release();
-  }
+    const part = join(folder, `.${image.image.name}.${image.image.sha256.slice(0, 16)}.part`);
+    const release = await claim(part);
+    if (!release) throw new SourceError('DOWNLOAD_FAILED', `another process is downloading ${path}`, { hint: 'wait until it is done' });
+    try {
+      await pullBytes(place, image, part, transfer);
+      demandSigned(await readFile(part), signature, image, signer);
+      const handle = await open(part, 'r+');
+      try {
+        await handle.chmod(0o644);
+        await handle.sync();
+      } finally {
+        await handle.close();
+      }
+      await writeFileAtomic(`${path}${SIGNATURE}`, signature);
+      await rename(part, path);
+      return { path, there: false };
+    } finally {
+      await release();
+    }
+  });
 }
 
 /** Bytes into a partial file, until they are the right ones. What an earlier run left may be of a file that has changed: then once anew. */
@@ -75,10 +75,10 @@ async function pullBytes(place: Place, { path, image, id }: PublishedImage, part
   }
 }
 
-async function pullSignature(place: Place, { path, image, files, id }: PublishedImage): Promise<Buffer> {
+async function pullSignature(place: Place, { path, image, files, id }: PublishedImage, signal: AbortSignal | undefined): Promise<Buffer> {
   const name = `${image.name}${SIGNATURE}`;
   const file = files.find((one) => one.name === name);
-  const bytes = file && (await place.read(`${path}/${name}`, MAX_SIGNATURE, file.sha256));
+  const bytes = file && (await place.read(`${path}/${name}`, MAX_SIGNATURE, { sha256: file.sha256, signal }));
   if (bytes && sha256(bytes) === file.sha256) return bytes;
   throw new VerifyError('FILE_DIFFERS', `the signature of ${id} from ${place.name} is not the one of the index`, {
     expected: file?.sha256 ?? `${name} in the index`,

@@ -11,9 +11,9 @@ const MAX_SIGNATURE = 10_000;
  * before: a reader in between finds the one that belongs to the index it has under `signatures/`.
  * @throws VerifyError as openIndex, or INDEX_INVALID where there is none; SourceError as the place
  */
-export async function readIndex(place: Place, demands: Omit<Demands, 'where'>): Promise<Opened & { bytes: Buffer }> {
+export async function readIndex(place: Place, demands: Omit<Demands, 'where'>, signal?: AbortSignal): Promise<Opened & { bytes: Buffer }> {
   const where = `${INDEX} of ${place.name}`;
-  const bytes = await place.read(INDEX, MAX_INDEX);
+  const bytes = await place.read(INDEX, MAX_INDEX, { signal });
   if (!bytes)
     throw new SourceError('SOURCE_UNAVAILABLE', `there is no publication at ${place.name}`, {
       expected: INDEX,
@@ -21,7 +21,7 @@ export async function readIndex(place: Place, demands: Omit<Demands, 'where'>): 
     });
   let wrong: VerifyError | undefined;
   for (const path of [INDEX_SIGNATURE, lastingSignature(sha256(bytes))]) {
-    const signature = await place.read(path, MAX_SIGNATURE);
+    const signature = await place.read(path, MAX_SIGNATURE, { signal });
     if (!signature) continue;
     try {
       return { ...openIndex(bytes, signature.toString('utf8'), { ...demands, where }), bytes };

@@ -1,11 +1,18 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { request } from 'undici';
+import { z } from 'zod';
 import { SourceError, UsageError } from '../errors.ts';
-import { agent } from '../sources/origins/download.ts';
+import { agent, take } from '../sources/origins/download.ts';
 import { ifThere } from '../util/files.ts';
 
 /** Who we are to a registry: what `docker login`, `podman login` and `skopeo login` have left. */
+
+/** A token is some kilobytes. */
+const MAX_TOKEN = 64 * 1024;
+const tokens = z.object({ token: z.string().min(1).optional(), access_token: z.string().min(1).optional() });
+/** What those tools write, as far as it is of use here. */
+const logins = z.object({ auths: z.record(z.string(), z.object({ auth: z.string().optional() })).optional() });
 
 /** Base64 of user:password for a registry, from the files of those tools; undefined where they have none. */
 export async function credentials(host: string, env: NodeJS.ProcessEnv): Promise<string | undefined> {
@@ -19,7 +26,7 @@ export async function credentials(host: string, env: NodeJS.ProcessEnv): Promise
     const text = file && (await ifThere(readFile(file, 'utf8')));
     if (!text) continue;
     try {
-      const { auths } = JSON.parse(text) as { auths?: Record<string, { auth?: string }> };
+      const { auths } = logins.parse(JSON.parse(text));
       const auth = auths?.[host]?.auth ?? auths?.[`https://${host}`]?.auth;
       if (auth) return auth;
     } catch (error) {
@@ -35,7 +42,7 @@ export async function credentials(host: string, env: NodeJS.ProcessEnv): Promise
  * @param auth base64 of user:password
  * @throws SourceError DOWNLOAD_FAILED where it lets us in by no way that we know
  */
-export async function authorize(challenge: string, auth: string | undefined, where: string): Promise<string> {
+export async function authorize(challenge: string, auth: string | undefined, where: string, signal?: AbortSignal): Promise<string> {
   const [, scheme = '', rest = ''] = /^(\w+)\s*(.*)$/s.exec(challenge) ?? [];
   const refused = (why: string) =>
     new SourceError('DOWNLOAD_FAILED', `${where} does not let us in: ${why}`, {
@@ -53,14 +60,31 @@ export async function authorize(challenge: string, auth: string | undefined, whe
   const local = ['localhost', '127.0.0.1', '[::1]'].includes(url.hostname);
   if (url.protocol !== 'https:' && !local) throw refused('its tokens come from a place without https');
   for (const name of ['service', 'scope']) if (fields[name]) url.searchParams.set(name, fields[name]);
-  const { statusCode, body } = await request(url, {
-    dispatcher: agent(url.href),
-    headers: auth === undefined ? {} : { authorization: `Basic ${auth}` },
-  });
-  const text = await body.text();
-  if (statusCode !== 200) throw refused(`HTTP ${statusCode} from ${url.host}`);
-  const { token, access_token } = JSON.parse(text) as { token?: string; access_token?: string };
-  const got = token ?? access_token;
-  if (!got) throw refused(`no token from ${url.host}`);
-  return `Bearer ${got}`;
+  let text: string;
+  try {
+    const { statusCode, body } = await request(url, {
+      dispatcher: agent(url.href),
+      headers: auth === undefined ? {} : { authorization: `Basic ${auth}` },
+      ...(signal ? { signal } : {}),
+    });
+    text = (await take(body, MAX_TOKEN, url.host)).toString('utf8');
+    if (statusCode !== 200) throw refused(`HTTP ${statusCode} from ${url.host}`);
+  } catch (error) {
+    if (error instanceof SourceError) throw error;
+    signal?.throwIfAborted();
+    throw refused(`${url.host}: ${(error as Error).message || 'no answer'}`);
+  }
+  const token = answer(text);
+  if (token === undefined) throw refused(`no token from ${url.host}`);
+  return `Bearer ${token}`;
+}
+
+/** The token in an answer. */
+function answer(text: string): string | undefined {
+  try {
+    const { token, access_token } = tokens.parse(JSON.parse(text));
+    return token ?? access_token;
+  } catch {
+    return undefined;
+  }
 }

@@ -1,6 +1,7 @@
 import { type Dispatcher, request } from 'undici';
+import { z } from 'zod';
 import { SourceError, UsageError } from '../errors.ts';
-import { agent } from '../sources/origins/download.ts';
+import { agent, take } from '../sources/origins/download.ts';
 import { sha256 } from '../util/hash.ts';
 import { authorize, credentials } from './registry-auth.ts';
 
@@ -9,27 +10,30 @@ import { authorize, credentials } from './registry-auth.ts';
 export const MANIFEST = 'application/vnd.oci.image.manifest.v1+json';
 export const IMAGE_INDEX = 'application/vnd.oci.image.index.v1+json';
 
-/** What names a blob or manifest. */
-export interface Descriptor {
-  mediaType: string;
-  digest: string;
-  size: number;
-  artifactType?: string;
-  annotations?: Record<string, string>;
-  data?: string;
-}
+const texts = z.record(z.string(), z.string());
+const descriptor = z.object({
+  mediaType: z.string(),
+  digest: z.string(),
+  size: z.number(),
+  artifactType: z.string().optional(),
+  annotations: texts.optional(),
+  data: z.string().optional(),
+});
+const manifest = z.object({
+  schemaVersion: z.literal(2),
+  mediaType: z.string(),
+  artifactType: z.string().optional(),
+  config: descriptor.optional(),
+  layers: z.array(descriptor).optional(),
+  manifests: z.array(descriptor).optional(),
+  subject: descriptor.optional(),
+  annotations: texts.optional(),
+});
 
-/** A manifest of an artifact. */
-export interface Manifest {
-  schemaVersion: 2;
-  mediaType: string;
-  artifactType?: string;
-  config?: Descriptor;
-  layers?: Descriptor[];
-  manifests?: Descriptor[];
-  subject?: Descriptor;
-  annotations?: Record<string, string>;
-}
+/** What names a blob or manifest. */
+export type Descriptor = z.infer<typeof descriptor>;
+/** A manifest of an artifact, or an index of several. */
+export type Manifest = z.infer<typeof manifest>;
 
 interface Answer {
   status: number;
@@ -45,19 +49,23 @@ export class Registry {
   readonly repository: string;
   private readonly base: string;
   private authorization: string | undefined;
+  /** Ends every call. */
+  signal: AbortSignal | undefined;
 
   /**
    * @param address oci://host/repository; without TLS on this machine alone
    * @throws UsageError OPTION_INVALID
    */
   constructor(address: string) {
-    const [, host, repository] = /^oci:\/\/([\w.-]+(?::\d+)?)\/([a-z0-9]+(?:[._/-]+[a-z0-9]+)*)$/.exec(address) ?? [];
+    const [, named, repository] = /^oci:\/\/([\w.-]+(?::\d+)?)\/([a-z0-9]+(?:[._/-]+[a-z0-9]+)*)$/.exec(address) ?? [];
+    const host = named?.toLowerCase();
     if (!host || !repository)
       throw new UsageError('OPTION_INVALID', `${address} names no repository`, { expected: 'oci://registry.example.org/pv-grub' });
     this.host = host;
     this.repository = repository;
     const local = /^(localhost|127\.\d+\.\d+\.\d+)(:|$)/.test(host);
-    this.base = `${local ? 'http' : 'https'}://${host}`;
+    // As URLs have it: without a port that goes without saying.
+    this.base = new URL(`${local ? 'http' : 'https'}://${host}`).origin;
   }
 
   private async call(
@@ -66,9 +74,12 @@ export class Registry {
     more: { body?: Buffer; type?: string; limit?: number; again?: boolean } = {},
   ): Promise<Answer> {
     const url = path.startsWith('http') ? path : this.base + path;
-    // A registry may send us elsewhere to upload; who we are is no matter of that place.
-    const mine = new URL(url).host === this.host;
     const where = `${this.host}/${this.repository}`;
+    // A registry may send us elsewhere to upload; who we are is no matter of that place, nor of one that others can listen to.
+    const { origin, protocol } = new URL(url);
+    const mine = origin === this.base;
+    if (protocol === 'http:' && this.base.startsWith('https:'))
+      throw new SourceError('DOWNLOAD_FAILED', `${where} leads from https to a place without it`);
     let answer: Dispatcher.ResponseData;
     try {
       answer = await request(url, {
@@ -82,15 +93,17 @@ export class Registry {
           ...(more.body ? { 'content-length': String(more.body.length) } : {}),
         },
         ...(more.body ? { body: more.body } : {}),
+        ...(this.signal ? { signal: this.signal } : {}),
       });
     } catch (error) {
+      this.signal?.throwIfAborted();
       const { code, message } = error as { code?: string; message: string };
       throw new SourceError('DOWNLOAD_FAILED', `${where}: ${message || code || 'no answer'}`, { cause: error });
     }
     const body = await take(answer.body, more.limit ?? MAX_MANIFEST, where);
     if (answer.statusCode === 401 && mine && !more.again) {
       const challenge = String(answer.headers['www-authenticate'] ?? '');
-      this.authorization = await authorize(challenge, await credentials(this.host, process.env), where);
+      this.authorization = await authorize(challenge, await credentials(this.host, process.env), where, this.signal);
       return this.call(method, path, { ...more, again: true });
     }
     return { status: answer.statusCode, headers: answer.headers, body };
@@ -115,9 +128,8 @@ export class Registry {
     const digest = `sha256:${sha256(bytes)}`;
     if ((await this.call('HEAD', `/v2/${this.repository}/blobs/${digest}`)).status === 200) return false;
     const begun = await this.call('POST', `/v2/${this.repository}/blobs/uploads/`, { body: Buffer.alloc(0) });
-    const location = String(begun.headers.location ?? '');
-    if (begun.status !== 202 || location === '') throw this.failed('beginning an upload', begun);
-    const url = new URL(location, this.base);
+    const url = URL.parse(String(begun.headers.location ?? ''), this.base);
+    if (begun.status !== 202 || !url || !begun.headers.location) throw this.failed('beginning an upload', begun);
     url.searchParams.set('digest', digest);
     const done = await this.call('PUT', url.href, { body: bytes, type: 'application/octet-stream' });
     if (done.status !== 201) throw this.failed('uploading a blob', done);
@@ -130,19 +142,19 @@ export class Registry {
     if (answer.status === 404) return undefined;
     if (answer.status !== 200) throw this.failed(`reading ${reference}`, answer);
     try {
-      return { manifest: JSON.parse(answer.body.toString('utf8')) as Manifest, digest: `sha256:${sha256(answer.body)}` };
+      return { manifest: manifest.parse(JSON.parse(answer.body.toString('utf8'))), digest: `sha256:${sha256(answer.body)}` };
     } catch (error) {
       throw new SourceError('DOWNLOAD_FAILED', `${this.host}/${this.repository}: ${reference} is no manifest`, { cause: error });
     }
   }
 
   /** Put a manifest under a tag, or under its digest. @returns its descriptor, and whether the registry keeps referrers itself */
-  async putManifest(manifest: Manifest, tag?: string): Promise<{ descriptor: Descriptor; refers: boolean }> {
-    const bytes = Buffer.from(JSON.stringify(manifest));
+  async putManifest(content: Manifest, tag?: string): Promise<{ descriptor: Descriptor; refers: boolean }> {
+    const bytes = Buffer.from(JSON.stringify(content));
     const digest = `sha256:${sha256(bytes)}`;
-    const answer = await this.call('PUT', `/v2/${this.repository}/manifests/${tag ?? digest}`, { body: bytes, type: manifest.mediaType });
+    const answer = await this.call('PUT', `/v2/${this.repository}/manifests/${tag ?? digest}`, { body: bytes, type: content.mediaType });
     if (answer.status !== 201) throw this.failed(`writing ${tag ?? 'a manifest'}`, answer);
-    const { mediaType, artifactType, annotations } = manifest;
+    const { mediaType, artifactType, annotations } = content;
     const descriptor = {
       mediaType,
       digest,
@@ -152,21 +164,4 @@ export class Registry {
     };
     return { descriptor, refers: answer.headers['oci-subject'] !== undefined };
   }
-}
-
-async function take(body: Dispatcher.ResponseData['body'], limit: number, where: string): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  try {
-    for await (const chunk of body as AsyncIterable<Buffer>) {
-      size += chunk.length;
-      if (size > limit)
-        throw new SourceError('SOURCE_TOO_LARGE', `${where} sends more than it should`, { expected: `at most ${limit} bytes` });
-      chunks.push(chunk);
-    }
-  } catch (error) {
-    if (error instanceof SourceError) throw error;
-    throw new SourceError('DOWNLOAD_FAILED', `${where}: ${(error as Error).message}`, { cause: error });
-  }
-  return Buffer.concat(chunks);
 }

@@ -1,10 +1,14 @@
-import { isDiskFull, SourceError } from '../errors.ts';
+import { isDiskFull, refusalOf, SourceError } from '../errors.ts';
 
-/** A full disk as a clear error; others as they are. */
-export function noRoom(error: unknown, folder: string): unknown {
-  if (!isDiskFull(error)) return error;
-  return new SourceError('STORE_DISK_FULL', `no room left in ${folder}; what was there is untouched`, {
-    hint: 'make room there, and run it again',
-    cause: error,
-  });
+/** Do work with a folder; a full disk there, and what the file system refuses, become clear errors. */
+export async function inFolder<T>(folder: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!isDiskFull(error)) throw refusalOf(error, folder) ?? error;
+    throw new SourceError('STORE_DISK_FULL', `no room left in ${folder}; what was there is untouched`, {
+      hint: 'make room there, and run it again',
+      cause: error,
+    });
+  }
 }

@@ -1,5 +1,5 @@
 import { VerifyError } from '../errors.ts';
-import { indexComment, type PublicationIndex, parseIndex } from '../publish/index-file.ts';
+import { indexComment, type PublicationIndex, parseIndex, parseSigner } from '../publish/index-file.ts';
 import { type PublicKey, publicKeyLine } from '../publish/key.ts';
 import { prehash, verifyMinisign } from '../publish/minisign.ts';
 import { followKeys } from '../publish/succession.ts';
@@ -45,11 +45,12 @@ export interface Demands {
  * @throws VerifyError INDEX_INVALID, SIGNATURE_INVALID, KEY_REVOKED, INDEX_EXPIRED, INDEX_REPLAYED
  */
 export function openIndex(bytes: Buffer, signature: string, { key, seen: seenOf, now, where, mayBeExpired = false }: Demands): Opened {
-  const index = parseIndex(bytes.toString('utf8'), where);
-  const seen = seenOf?.(index.publication);
-  const keys = followKeys(key, index, where);
+  // Only what it takes to know whose it is; the rest of it is looked at when its signature is right.
+  const keys = followKeys(key, parseSigner(bytes.toString('utf8'), where), where);
   const signer = keys.at(-1) as PublicKey;
   const said = verifyMinisign(prehash(bytes), signature, signer, where);
+  const index = parseIndex(bytes.toString('utf8'), where);
+  const seen = seenOf?.(index.publication);
   if (said !== indexComment(index))
     throw new VerifyError('SIGNATURE_INVALID', `the signature of ${where} is for another index`, {
       expected: indexComment(index),

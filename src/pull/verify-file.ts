@@ -8,7 +8,7 @@ import { prehash, verifyMinisign } from '../publish/minisign.ts';
 import { readProvenance } from '../publish/read-provenance.ts';
 import { ifThere } from '../util/files.ts';
 import { sha256 } from '../util/hash.ts';
-import { SIGNATURE } from './install.ts';
+import { PREVIOUS, SIGNATURE } from './install.ts';
 
 /** What verifying a file found. */
 export interface FileVerification {
@@ -36,10 +36,11 @@ export async function verifyFile(file: string, key: PublicKey): Promise<FileVeri
     });
   const comment = verifyMinisign(prehash(bytes), signature.toString('utf8'), key, file);
   const name = /^file:(\S+)/.exec(comment)?.[1];
-  if (name !== undefined && name !== basename(file))
+  const bare = basename(file, PREVIOUS);
+  if (name !== undefined && name !== bare)
     throw new VerifyError('FILE_DIFFERS', `${file} is signed under another name`, {
       expected: name,
-      got: basename(file),
+      got: bare,
       hint: 'if you renamed it, that is all; else somebody gives out one image as another',
     });
   const statement = await read(`${file}${ATTESTATIONS.provenance}`);

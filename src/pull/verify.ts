@@ -1,6 +1,6 @@
 import PQueue from 'p-queue';
 import { errorData, VerifyError } from '../errors.ts';
-import { ATTESTATIONS, demandAttested } from '../publish/attested.ts';
+import { ATTESTATIONS, demandAttested, isSummary, summaryIsOf } from '../publish/attested.ts';
 import {
   allFiles,
   INDEX,
@@ -27,6 +27,12 @@ export interface Verification {
   strays: boolean;
 }
 
+/** Where it is read from, and what stops it. */
+interface Reading {
+  place: Place;
+  signal: AbortSignal | undefined;
+}
+
 /** Files read at once. */
 const AT_ONCE = 4;
 
@@ -39,22 +45,23 @@ export async function verifyPublication(
   demands: Omit<Demands, 'where'>,
   { signal, onImage }: { signal?: AbortSignal | undefined; onImage?: (id: string) => void } = {},
 ): Promise<Verification> {
-  const opened = await readIndex(place, demands);
+  const reading = { place, signal };
+  const opened = await readIndex(place, demands, signal);
   const { index } = opened;
   const signer = opened.keys.at(-1) as PublicKey;
-  const wrong: string[] = await topFaults(place, opened, signer);
+  const wrong: string[] = await topFaults(reading, opened, signer);
   const queue = new PQueue({ concurrency: AT_ONCE });
   await queue.addAll(
     index.images.map((image) => async () => {
       signal?.throwIfAborted();
-      wrong.push(...(await imageFaults(place, image, signer)));
+      wrong.push(...(await imageFaults(reading, image, signer)));
       onImage?.(image.id);
     }),
   );
   for (const { path, files } of index.superseded)
     for (const file of files) {
       signal?.throwIfAborted();
-      wrong.push(...(await fileFault(place, path, file)).faults);
+      wrong.push(...(await fileFault(reading, path, file)).faults);
     }
   const there = await place.list();
   if (there) wrong.push(...strays(there, index, opened.sha256));
@@ -73,10 +80,10 @@ export async function verifyPublication(
 }
 
 /** What is wrong with a file; its bytes where nothing is. */
-async function fileFault(place: Place, folder: string, file: PublishedFile): Promise<{ faults: string[]; bytes?: Buffer }> {
+async function fileFault({ place, signal }: Reading, folder: string, file: PublishedFile): Promise<{ faults: string[]; bytes?: Buffer }> {
   const path = folder === '' ? file.name : `${folder}/${file.name}`;
   try {
-    const bytes = await place.read(path, file.size, file.sha256);
+    const bytes = await place.read(path, file.size, { sha256: file.sha256, signal });
     if (!bytes) return { faults: [`${path}: missing`] };
     const is = sha256(bytes);
     if (is !== file.sha256)
@@ -91,11 +98,11 @@ async function fileFault(place: Place, folder: string, file: PublishedFile): Pro
 }
 
 /** What is wrong at the top: sums and page, and their signatures. */
-async function topFaults(place: Place, { index }: Opened, signer: PublicKey): Promise<string[]> {
+async function topFaults(reading: Reading, { index }: Opened, signer: PublicKey): Promise<string[]> {
   const faults: string[] = [];
   const tops = new Map<string, Buffer>();
   for (const file of index.files) {
-    const { faults: of, bytes } = await fileFault(place, '', file);
+    const { faults: of, bytes } = await fileFault(reading, '', file);
     faults.push(...of);
     if (bytes) tops.set(file.name, bytes);
   }
@@ -107,11 +114,11 @@ async function topFaults(place: Place, { index }: Opened, signer: PublicKey): Pr
 }
 
 /** What is wrong with an image and what stands beside it. */
-async function imageFaults(place: Place, image: PublishedImage, signer: PublicKey): Promise<string[]> {
+async function imageFaults(reading: Reading, image: PublishedImage, signer: PublicKey): Promise<string[]> {
   const faults: string[] = [];
   const contents = new Map<string, Buffer>();
   for (const file of allFiles(image)) {
-    const { faults: of, bytes } = await fileFault(place, image.path, file);
+    const { faults: of, bytes } = await fileFault(reading, image.path, file);
     faults.push(...of);
     if (bytes) contents.set(file.name, bytes);
   }
@@ -133,6 +140,9 @@ async function imageFaults(place: Place, image: PublishedImage, signer: PublicKe
     }),
   );
   faults.push(...said(() => void demandAttested(image, texts, [signer]), image.path));
+  for (const { name } of image.files)
+    if (isSummary(name, image.image.name) && !summaryIsOf(text(name) ?? '', image.image.sha256))
+      faults.push(`${image.path}/${name}: not about this image`);
   return faults;
 }
 

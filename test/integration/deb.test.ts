@@ -15,7 +15,11 @@ test('apt installs the package in a Debian, and takes it away again', async () =
   const folder = tempFolder();
   const key = newKey();
   await makeArtifacts(folder, 'pv-grub-4.17.5-x86_64', key);
-  const made = await deb(await preparedImages(folder, (ids) => ids, key), { name: 'pv-grub', maintainer: 'Jane Doe <jane@example.net>' });
+  const made = await deb(await preparedImages(folder, (ids) => ids, key), {
+    name: 'pv-grub',
+    maintainer: 'Jane Doe <jane@example.net>',
+    date: new Date('2026-11-25T10:00:00Z'),
+  });
   const bench = makeBench(engine, folder);
   const labels = ownerLabels(thisOwner('deb'));
   const { id } = await ensureBuildImage(engine, { settings: bench.settings({}), labels, say: () => {} });

@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync } from 'node:fs';
+import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { encryptedPem, newKey, publicKeyLine, type SigningKey } from '../../src/publish/key.ts';
@@ -61,6 +61,27 @@ describe('keys change', () => {
     expect(await publish(folder, first, ['--renew'])).toMatchObject({ code: 6 });
   }, 60_000);
 
+  test('a key cannot revoke itself, and one that was followed cannot come back', async () => {
+    const folder = tempFolder();
+    await publish(folder, first, ['--from', byFirst, '--next-key', line(second)]);
+    expect(await publish(folder, first, ['--revoke', first.public.id])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('--next-key'),
+    });
+    expect(await reader()(folder)).toMatchObject({ code: 0 });
+    const all = ['--from', bySecond, '--key-before', line(first)];
+    expect(await publish(folder, second, all)).toMatchObject({ code: 0 });
+    expect(await publish(folder, first, ['--from', byFirst])).toMatchObject({ code: 2, stderr: expect.stringContaining('has taken over') });
+    // What stands in a job for good does no harm.
+    expect(await publish(folder, second, ['--revoke', first.public.id])).toMatchObject({ code: 0 });
+    expect(await publish(folder, second, all)).toMatchObject({ code: 0, stdout: expect.stringContaining('nothing has changed') });
+    const out = join(tempFolder(), 'out');
+    const merged = await pvgrub(['merge', folder, '--out', out], {
+      env: { PVGRUB_KEY: encryptedPem(first, 'x'), PVGRUB_KEY_PASSPHRASE: 'x' },
+    });
+    expect([2, 6]).toContain(merged.code);
+  }, 60_000);
+
   test('a key that nobody has announced takes over nothing', async () => {
     const folder = tempFolder();
     await publish(folder, first, ['--from', byFirst]);
@@ -89,6 +110,11 @@ describe('merge joins publications by one key', () => {
     expect(await pvgrub(['verify', out, '--key', line(first)])).toMatchObject({ code: 0, stdout: expect.stringContaining(': 2 images') });
     expect(await merge([...parts, '--out', out])).toMatchObject({ code: 0, stdout: expect.stringContaining('0 cells merged') });
     expect(indexOf(out)).toEqual(index);
+    // A good part mends the whole.
+    const { path, image } = index.images[0] as (typeof index.images)[0];
+    writeFileSync(join(out, path, image.name), 'damaged');
+    expect(await merge([...parts, '--out', out])).toMatchObject({ code: 0 });
+    expect(await pvgrub(['verify', out, '--key', line(first)])).toMatchObject({ code: 0 });
   });
 
   test('but not where two have different images of one cell, other names or other keys', async () => {

@@ -1,8 +1,9 @@
-import { cpSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import PQueue from 'p-queue';
 import { expect, test } from 'vitest';
 import { encryptedPem, newKey, publicKeyLine } from '../../src/publish/key.ts';
+import { rollBack } from '../../src/pull/install.ts';
 import { placeAt } from '../../src/pull/place.ts';
 import { pullImage } from '../../src/pull/pull.ts';
 import { readIndex } from '../../src/pull/read-index.ts';
@@ -93,3 +94,27 @@ test('killed at any step of installing, there is the old image or the new one, w
   expect(seen.size).toBe(2);
   expect(steps).toBeGreaterThan(10);
 }, 300_000);
+
+test('killed at any step of rolling back, the next one finishes it: image, previous one and both signatures, each with its own', async () => {
+  const base = tempFolder();
+  const at = (folder: string, end = '') => join(folder, `pv-grub-x86_64.gz${end}`);
+  const texts = { '': 'new', '.minisig': 'signature of new', '.previous': 'old', '.previous.minisig': 'signature of old' };
+  for (const [end, text] of Object.entries(texts)) writeFileSync(at(base, end), text);
+  const there = (folder: string) => Object.keys(texts).map((end) => readFileSync(at(folder, end), 'utf8'));
+  const [before, after] = [there(base), ['old', 'signature of old', 'new', 'signature of new']];
+  const steps = await everyStep(async (n) => {
+    const folder = tempFolder();
+    cpSync(base, folder, { recursive: true });
+    const { code } = await killedAt(n, ['pull', '--roll-back', '--to', folder]);
+    expect(['new', 'old']).toContain(readFileSync(at(folder), 'utf8'));
+    // Nothing tells a roll-back that was killed when all was done from one that has ended.
+    const halfway = readdirSync(folder).some((name) => name.endsWith('.swap')) || !existsSync(at(folder, '.previous'));
+    if (code === null && (halfway || readFileSync(at(folder), 'utf8') === 'new')) await rollBack(folder, []);
+    expect(there(folder)).toEqual(after);
+    await rollBack(folder, []);
+    expect(there(folder)).toEqual(before);
+    expect(readdirSync(folder).filter((name) => name.endsWith('.swap'))).toEqual([]);
+    return code === null;
+  });
+  expect(steps).toBeGreaterThan(6);
+}, 120_000);

@@ -39,11 +39,11 @@ function commands(id: string): string {
   return inner.replace(/&#(\d+);/g, (_, code) => String.fromCharCode(Number(code)));
 }
 /** Run commands as a reader does, who has pasted them. */
-async function bash(script: string, cwd: string, env: NodeJS.ProcessEnv = {}): Promise<{ status: number; stdout: string }> {
+async function bash(script: string, cwd: string, env: NodeJS.ProcessEnv = {}): Promise<{ status: number; stdout: string; stderr: string }> {
   const run = promisify(execFile)('bash', ['-c', script], { cwd, env: { ...process.env, ...env }, timeout: 20_000 });
   return run.then(
-    ({ stdout }) => ({ status: 0, stdout }),
-    ({ code, stdout }: { code?: number; stdout: string }) => ({ status: code ?? -1, stdout }),
+    ({ stdout, stderr }) => ({ status: 0, stdout, stderr }),
+    ({ code, stdout, stderr }: { code?: number; stdout: string; stderr: string }) => ({ status: code ?? -1, stdout, stderr }),
   );
 }
 
@@ -80,6 +80,20 @@ describe.skipIf(!hasJudge('minisign') || !hasJudge('curl') || !hasJudge('ssh-key
     });
     const image = indexOf(folder).images.find(({ id }) => id === WIDE);
     expect(sha256(readFileSync(installed(root)))).toBe(image?.image.sha256);
+    // Another image, by what its row offers.
+    const [, offered = ''] = /<code>(image=pv-grub\/4\.1\.4\/x86_32.*?)<\/code>/.exec(html()) ?? [];
+    const other = script.replace(
+      /image=.*$/m,
+      offered.replace(/&#(\d+);/g, (_, code) => String.fromCharCode(Number(code))),
+    );
+    expect(await bash(other, tempFolder(), { DESTDIR: root })).toMatchObject({
+      status: 0,
+      stdout: expect.stringContaining('version:4.1.4 arch:x86_32'),
+    });
+    expect(existsSync(join(root, 'usr/lib/xen/boot/pv-grub-x86_32.gz'))).toBe(true);
+    // One that its signature does not fit.
+    const wrong = await bash(script.replace('version:4.17.5', 'version:4.17.6'), tempFolder(), { DESTDIR: tempFolder() });
+    expect(wrong).toMatchObject({ status: 1, stderr: expect.stringContaining('NOT installed') });
   });
 
   test.each<[string, (path: string) => string | Buffer | undefined]>([

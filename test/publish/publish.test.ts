@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { signStatement } from '../../src/publish/dsse.ts';
 import { newKey } from '../../src/publish/key.ts';
 import { placeAt } from '../../src/pull/place.ts';
 import { verifyPublication } from '../../src/pull/verify.ts';
@@ -102,6 +103,10 @@ describe('publishing', () => {
     await expect(publishTo(folder, artifacts, key, { ids: [], wishes: { withdraw: ['pv-grub-9.9.9-x86_64'] } })).rejects.toMatchObject({
       code: 'SELECTOR_NO_MATCH',
     });
+    // The last one, too.
+    await publishTo(folder, artifacts, key, { ids: [], wishes: { withdraw: [WIDE, 'pvgrub2-2.12-x86_64'] } });
+    expect((await verify(folder)).index.images).toEqual([]);
+    await expect(publishTo(tempFolder(), artifacts, key, { ids: [] })).rejects.toMatchObject({ code: 'SELECTOR_NO_MATCH' });
   });
 
   test('refuses two images that are said to come of the same inputs, and names both', async () => {
@@ -195,6 +200,64 @@ describe('faults', () => {
     for (const words of [`${path}/pv-grub-x86_64.gz: sha256`, 'SHA256SUMS: missing', '.index.json.0123456789ab.part: named by nothing'])
       expect(got.got).toContain(words);
     expect((await publishTo(folder, artifacts, key)).untouched).toBe(false);
+    await verify(folder);
+  });
+
+  test('what no reader would take is not written', async () => {
+    const folder = tempFolder();
+    await expect(publishTo(folder, artifacts, key, { wishes: { publication: 'x'.repeat(201) } })).rejects.toMatchObject({
+      code: 'OPTION_INVALID',
+    });
+    await publishTo(folder, artifacts, key, { ids: [WIDE] });
+    const before = tree(folder);
+    const revoke = [{ key: newKey().public.id, why: 'y'.repeat(10_001) }];
+    await expect(publishTo(folder, artifacts, key, { wishes: { revoke } })).rejects.toMatchObject({ code: 'OPTION_INVALID' });
+    expect(tree(folder).filter((line) => !line.includes('/pv'))).toEqual(before.filter((line) => !line.includes('/pv')));
+  });
+
+  test('a folder that has other things is not written to', async () => {
+    const folder = tempFolder();
+    writeFileSync(join(folder, 'index.html'), 'somebody’s own');
+    await expect(publishTo(folder, artifacts, key)).rejects.toMatchObject({
+      code: 'FILE_THERE',
+      hint: expect.stringContaining('of its own'),
+    });
+    expect(readdirSync(folder)).toEqual(['index.html']);
+    await expect(publishTo(join(folder, 'index.html'), artifacts, key)).rejects.toMatchObject({ code: 'FILE_UNREADABLE' });
+  });
+
+  test('an image whose folder was placed by a run that was killed, and is named by nothing, goes away', async () => {
+    const folder = tempFolder();
+    await publishTo(folder, artifacts, key, { ids: [WIDE] });
+    cpSync(join(folder, indexOf(folder).images[0]?.path ?? ''), join(folder, 'pv-grub/4.17.5/x86_64/0123456789abcdef'), {
+      recursive: true,
+    });
+    await expect(verify(folder)).rejects.toMatchObject({ code: 'PUBLICATION_BROKEN' });
+    await publishTo(folder, artifacts, key, { ids: [WIDE] });
+    await verify(folder);
+  });
+
+  test('summaries of who built an image again are published, those of another image are not', async () => {
+    const [from, folder] = [tempFolder(), tempFolder()];
+    const { loader, version, arch, image } = await makeArtifacts(from, WIDE, key);
+    const summary = (sha256: string) =>
+      signStatement(
+        {
+          _type: 'https://in-toto.io/Statement/v1',
+          subject: [{ name: image.file, digest: { sha256 } }],
+          predicateType: 'https://slsa.dev/verification_summary/v1',
+          predicate: {},
+        },
+        newKey(),
+      );
+    const at = join(from, 'rebuilt', loader, version, arch);
+    mkdirSync(at, { recursive: true });
+    writeFileSync(join(at, `${image.file}.rebuilt-A.intoto.jsonl`), summary(image.sha256));
+    writeFileSync(join(at, `${image.file}.rebuilt-B.intoto.jsonl`), summary(sha256('an older one')));
+    writeFileSync(join(at, `${image.file}.rebuilt-C.intoto.jsonl`), 'nothing of the kind');
+    await publishTo(folder, from, key);
+    const names = indexOf(folder).images[0]?.files.map(({ name }) => name) ?? [];
+    expect(names.filter((name) => name.includes('.rebuilt-'))).toEqual([`${image.file}.rebuilt-A.intoto.jsonl`]);
     await verify(folder);
   });
 

@@ -28,9 +28,11 @@ describe('a selector of pull', () => {
     ['4.1', both('4.1.6.1'), 0],
     ['pv-grub-4.9', both('4.9.0'), 0],
     ['pv-grub-4.17.5-x86_32', ['pv-grub-4.17.5-x86_32'], 0],
-    ['pv-grub', ['pv-grub-4.21.0-x86_64'], 0],
+    ['pv-grub', ['pv-grub-4.20.0-x86_32', 'pv-grub-4.21.0-x86_64'], 0],
     ['pv-grub-x86_32', ['pv-grub-4.20.0-x86_32'], 0],
-    ['latest', ['pv-grub-4.21.0-x86_64'], 0],
+    ['latest', ['pv-grub-4.20.0-x86_32', 'pv-grub-4.21.0-x86_64'], 0],
+    ['4.21', ['pv-grub-4.21.0-x86_64'], 0],
+    ['4.22-x86_64', ['pv-grub-4.21.0-x86_64'], 1],
     ['pvgrub2', images.filter(({ id }) => id.startsWith('pvgrub2-2.14')).map(({ id }) => id), 0],
     ['pvgrub2-x86_32_pvh', ['pvgrub2-2.14-x86_32_pvh'], 0],
     ['pvgrub2-2.12-x86_64', ['pvgrub2-2.12-x86_64'], 0],
@@ -49,7 +51,10 @@ describe('a selector of pull', () => {
     expect(() => chosen(['host'])).toThrow(expect.objectContaining({ code: 'SELECTOR_NO_MATCH' }));
   });
 
-  test('several are joined', () => {
+  test('several are joined, and ! takes away from what the others mean', () => {
+    expect(chosen(['4.17', '!*-x86_32']).ids).toEqual(['pv-grub-4.17.10-x86_64']);
+    expect(chosen(['4.17', '4.9', '!*-x86_64']).ids).toEqual(['pv-grub-4.9.0-x86_32', 'pv-grub-4.17.10-x86_32']);
+    expect(chosen(['!pv-grub-*', '!*-2.12-*']).ids).toEqual(images.filter(({ id }) => id.startsWith('pvgrub2-2.14')).map(({ id }) => id));
     expect(chosen(['4.9-x86_64', 'pvgrub2-x86_64']).ids).toEqual(['pv-grub-4.9.0-x86_64', 'pvgrub2-2.14-x86_64']);
   });
 

@@ -119,11 +119,25 @@ describe('pull', () => {
     expect(readFileSync(join(other, IMAGE))).toEqual(bytes);
   });
 
+  test('what cannot be written or read is said, and is no fault of the program', async () => {
+    const own = tempFolder();
+    writeFileSync(join(own, 'file'), 'x');
+    for (const args of [
+      ['--to', 'no-such-folder'],
+      ['--to', 'file'],
+      ['--out', 'file'],
+      ['--out', 'file/below'],
+    ]) {
+      const called = await pull(['4.17-x86_64', ...args], own);
+      expect(called).toMatchObject({ code: 2, stderr: expect.stringContaining('[FILE_UNREADABLE]') });
+    }
+  });
+
   test('says what there is where nothing fits', async () => {
     expect(await pull(['pvgrub2-x86_32_pvh'])).toMatchObject({ code: 2, stderr: expect.stringContaining('pvgrub2 x86_64') });
     expect(await pull(['host', '--root', tempFolder()])).toMatchObject({ code: 2, stderr: expect.stringContaining('no Xen runs here') });
     expect(await pull(['4.17', '--install', '--root', tempFolder()])).toMatchObject({ code: 2, stderr: expect.stringContaining('--to') });
-    expect(await pull(['4.18-x86_64'])).toMatchObject({ code: 0, stderr: expect.stringContaining('the nearest is that of 4.17.5') });
+    expect(await pull(['4.18-x86_64'])).toMatchObject({ code: 0, stderr: expect.stringContaining('the nearest is pv-grub-4.17.5-x86_64') });
   });
 });
 

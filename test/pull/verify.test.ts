@@ -160,9 +160,10 @@ describe('verify of a file', () => {
     expect(await verify(file)).toMatchObject({ code: 6, stderr: expect.stringMatching(words) });
   });
 
-  test('under another name: exit code 6', async () => {
+  test('under another name: exit code 6; as the previous one of an installation it is right', async () => {
     const file = copy();
-    for (const end of ['', '.minisig']) cpSync(`${file}${end}`, `${file}.new${end}`);
+    for (const end of ['', '.minisig']) for (const name of ['.new', '.previous']) cpSync(`${file}${end}`, `${file}${name}${end}`);
+    expect(await verify(`${file}.previous`)).toMatchObject({ code: 0 });
     expect(await verify(`${file}.new`)).toMatchObject({ code: 6, stderr: expect.stringContaining('signed under another name') });
   });
 });

@@ -52,6 +52,11 @@ export function publicUrl(url: string): string {
   }
 }
 
+/** Whether a transfer is one that nobody should wait for: after a minute, less than 500 bytes a second. */
+export function isTooSlow(bytes: number, ms: number): boolean {
+  return ms > 60_000 && bytes < ms / 2;
+}
+
 /** Failures that a further try may mend. */
 class Transient extends Error {}
 
@@ -156,10 +161,12 @@ async function transfer(url: string, file: string, options: DownloadOptions): Pr
     throw tooLarge();
   }
   let done = start;
+  const began = performance.now();
   const meter = new Transform({
     transform(chunk: Buffer, _encoding, callback) {
       done += chunk.length;
       if (done > options.limit) callback(tooLarge());
+      else if (isTooSlow(done - start, performance.now() - began)) callback(new Error('it gives less than 500 bytes a second'));
       else {
         options.onProgress?.(done, total);
         callback(null, chunk);
@@ -168,4 +175,29 @@ async function transfer(url: string, file: string, options: DownloadOptions): Pr
   });
   await pipeline(body, meter, createWriteStream(file, { flags: resumed ? 'a' : 'w' }), options.signal ? { signal: options.signal } : {});
   if (total !== undefined && done !== total) throw new Transient(`the transfer was cut after ${done} of ${total} bytes`);
+}
+
+/**
+ * An answer's body whole.
+ * @param limit bytes after which it is given up
+ * @param where what to call the server in errors
+ * @throws SourceError SOURCE_TOO_LARGE, DOWNLOAD_FAILED
+ */
+export async function take(body: Dispatcher.ResponseData['body'], limit: number, where: string): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  const began = performance.now();
+  let size = 0;
+  try {
+    for await (const chunk of body as AsyncIterable<Buffer>) {
+      size += chunk.length;
+      if (size > limit)
+        throw new SourceError('SOURCE_TOO_LARGE', `${where} sends more than it should`, { expected: `at most ${limit} bytes` });
+      if (isTooSlow(size, performance.now() - began)) throw new Error('it gives less than 500 bytes a second');
+      chunks.push(chunk);
+    }
+  } catch (error) {
+    if (error instanceof SourceError) throw error;
+    throw new SourceError('DOWNLOAD_FAILED', `${where}: ${(error as Error).message}`, { cause: error });
+  }
+  return Buffer.concat(chunks);
 }
