@@ -52,7 +52,8 @@ export class FolderTarget implements Target {
   private async sweep(): Promise<void> {
     for (const folder of [this.name, join(this.name, 'signatures')])
       for (const name of (await ifThere(readdir(folder))) ?? [])
-        if (ASIDE.test(name) || name.startsWith(STAGING)) await rm(join(folder, name), { recursive: true, force: true });
+        if (ASIDE.test(name) || name.startsWith(STAGING) || name === '.publish.owner.turn')
+          await rm(join(folder, name), { recursive: true, force: true });
   }
 
   /** Place an image's folder whole. One that is there and right stays untouched; one that is damaged is made anew. */

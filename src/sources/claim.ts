@@ -1,4 +1,5 @@
-import { link, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { link, readFile, rm, writeFile } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { besides, ifThere } from '../util/files.ts';
 import { processStart } from '../util/process-start.ts';
 
@@ -6,6 +7,14 @@ import { processStart } from '../util/process-start.ts';
 function isAlive(mark: string): boolean {
   const [, pid, start] = /^(\d+)\.(\d+)$/.exec(mark) ?? [];
   return pid !== undefined && processStart(Number(pid)) === start;
+}
+
+/** Give a file another name, if that name is free. */
+async function linked(aside: string, mark: string): Promise<boolean> {
+  return link(aside, mark).then(
+    () => true,
+    (error: NodeJS.ErrnoException) => (error.code === 'EEXIST' ? false : Promise.reject(error)),
+  );
 }
 
 /**
@@ -19,16 +28,12 @@ export async function claim(file: string): Promise<(() => Promise<void>) | undef
   try {
     // Whole before it is seen.
     await writeFile(aside, `${process.pid}.${processStart(process.pid) ?? 0}`, { flag: 'wx' });
-    for (let attempt = 0; attempt < 3; attempt++) {
-      const mine = await link(aside, mark).then(
-        () => true,
-        (error: NodeJS.ErrnoException) => (error.code === 'EEXIST' ? false : Promise.reject(error)),
-      );
-      if (mine) return () => rm(mark, { force: true });
+    for (let attempt = 0; attempt < 200; attempt++) {
+      if (await linked(aside, mark)) return () => rm(mark, { force: true });
       const there = await ifThere(readFile(mark, 'utf8'));
       if (there === undefined) continue;
       if (isAlive(there)) return undefined;
-      await bury(mark);
+      if (!(await bury(mark, aside))) await sleep(5);
     }
     return undefined;
   } finally {
@@ -36,10 +41,23 @@ export async function claim(file: string): Promise<(() => Promise<void>) | undef
   }
 }
 
-/** Take away the mark of a process that is gone; one that somebody else has put in its place meanwhile goes back. */
-async function bury(mark: string): Promise<void> {
-  const grave = besides(mark);
-  if (!(await ifThere(rename(mark, grave).then(() => true)))) return;
-  if (isAlive(await readFile(grave, 'utf8'))) await link(grave, mark).catch(() => {});
-  await rm(grave, { force: true });
+/**
+ * Take away the mark of a process that is gone. One at a time does that, and looks again before: else the second one would
+ * take away the mark that the first one has put in its place.
+ * @returns false where another process is at it
+ */
+async function bury(mark: string, aside: string): Promise<boolean> {
+  const turn = `${mark}.turn`;
+  if (!(await linked(aside, turn))) {
+    const holder = await ifThere(readFile(turn, 'utf8'));
+    if (holder !== undefined && !isAlive(holder)) await rm(turn, { force: true });
+    return false;
+  }
+  try {
+    const there = await ifThere(readFile(mark, 'utf8'));
+    if (there !== undefined && !isAlive(there)) await rm(mark, { force: true });
+    return true;
+  } finally {
+    await rm(turn, { force: true });
+  }
 }

@@ -1,10 +1,12 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { newKey } from '../../src/publish/key.ts';
+import { prehash, verifyMinisign } from '../../src/publish/minisign.ts';
 import { ociTarget } from '../../src/publish/oci-target.ts';
 import { preparedImages } from '../../src/publish/prepare.ts';
 import { publish } from '../../src/publish/publish.ts';
@@ -209,3 +211,79 @@ test('cut off at any step, readers see what was published before or after, whole
   expect([...seen]).toEqual([1, 2]);
   expect(steps).toBeGreaterThan(15);
 }, 120_000);
+
+describe('a hostile registry is refused with an error of its own', () => {
+  const challenge = (url: string) => ({ 'www-authenticate': `Bearer realm="${url}/token",service="x",scope="y"` });
+  type Answer = (request: IncomingMessage, response: ServerResponse, url: string) => void;
+  const endless = (response: ServerResponse) => {
+    response.writeHead(200);
+    const chunk = Buffer.alloc(1 << 16, ' ');
+    const more = () => void (response.destroyed || response.write(chunk, more));
+    more();
+  };
+  const cases: [string, Answer][] = [
+    [
+      'whose tokens have no end',
+      (request, response, url) =>
+        request.url === '/v2/pv-grub/manifests/index' ? response.writeHead(401, challenge(url)).end() : endless(response),
+    ],
+    [
+      'whose tokens are no JSON',
+      (request, response, url) =>
+        request.url?.startsWith('/token') ? response.writeHead(200).end('<html>') : response.writeHead(401, challenge(url)).end(),
+    ],
+    [
+      'whose tokens are nothing',
+      (request, response, url) =>
+        request.url?.startsWith('/token') ? response.writeHead(200).end('null') : response.writeHead(401, challenge(url)).end(),
+    ],
+    ['whose tokens are nowhere', (_request, response) => response.writeHead(401, challenge('http://127.0.0.1:1')).end()],
+    ['whose challenge is nonsense', (_request, response) => response.writeHead(401, { 'www-authenticate': 'Bearer realm=' }).end()],
+    ['whose manifest has no end', (_request, response) => endless(response)],
+    ['whose manifest is nothing', (_request, response) => response.writeHead(200).end('null')],
+    [
+      'whose manifest has layers that are none',
+      (_request, response) => response.writeHead(200).end('{"schemaVersion":2,"mediaType":"x","layers":{}}'),
+    ],
+  ];
+  test.each(cases)('%s', async (_what, answer) => {
+    const server = await serve((request, response) => void answer(request, response, server.url));
+    const place = await placeAt(`oci://${server.url.replace('http://', '')}/pv-grub`);
+    await expect(readIndex(place, demands())).rejects.toMatchObject({
+      code: expect.stringMatching(/^(DOWNLOAD_FAILED|SOURCE_TOO_LARGE)$/),
+    });
+  });
+
+  test.each(['http://', '', 'no url at all\u0000'])('that sends an upload to "%s"', async (location) => {
+    const server = await serve((request, response) => {
+      if (request.method === 'POST') return void response.writeHead(202, { location: encodeURI(location) }).end();
+      response.writeHead(404).end();
+    });
+    await expect(publishTo(`oci://${server.url.replace('http://', '')}/pv-grub`)).rejects.toMatchObject({ code: 'DOWNLOAD_FAILED' });
+  });
+});
+
+test('a reader keeps to the index that it has begun with, whatever is published meanwhile', async () => {
+  const registry = await memoryRegistry();
+  await publishTo(registry.address, [WIDE]);
+  const before = new Map(registry.manifests);
+  await publishTo(registry.address);
+  const after = registry.manifests.get('index') as Buffer;
+  registry.manifests.set('index', before.get('index') as Buffer);
+  const place = await placeAt(registry.address);
+  const index = await place.read('index.json', 1 << 20);
+  registry.manifests.set('index', after);
+  const signature = (await place.read('index.json.minisig', 10_000)) as Buffer;
+  expect(index).toBeDefined();
+  expect(verifyMinisign(prehash(index as Buffer), signature.toString(), key.public, 'it')).toContain('file:index.json');
+});
+
+test('the tag of an image that is withdrawn gives the image no more', async () => {
+  const registry = await memoryRegistry();
+  await publishTo(registry.address);
+  const wishes = { ...noWishes, withdraw: [WIDE] };
+  await publish({ ...ociTarget(registry.address), prepared: [], wishes, key, allowUnproven: false, now: new Date() });
+  const { manifest } = (await new Registry(registry.address).manifest(WIDE)) as { manifest: Manifest };
+  expect(manifest.artifactType).toBe('application/vnd.pvgrub-forge.withdrawn.v1');
+  expect((await verifyPublication(await placeAt(registry.address), demands())).index.images.map(({ id }) => id)).toEqual([NARROW]);
+});

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { claim } from '../../src/sources/claim.ts';
@@ -26,6 +26,22 @@ test('the mark of a process that is gone does not count, that of one that lives 
   await once(child, 'close');
   expect(await claim(file)).toBeDefined();
   expect(readFileSync(`${file}.owner`, 'utf8')).toMatch(new RegExp(`^${process.pid}\\.`));
+});
+
+test.each(['', 'nonsense', '123'])('a mark that says "%s" is of nobody', async (mark) => {
+  const file = join(tempFolder(), 'thing.tar');
+  writeFileSync(`${file}.owner`, mark);
+  expect(await claim(file)).toBeDefined();
+  expect(readdirSync(join(file, '..'))).toEqual(['thing.tar.owner']);
+});
+
+test('of many who find the mark of a process that is gone, one gets the claim', async () => {
+  for (let round = 0; round < 20; round++) {
+    const file = join(tempFolder(), 'thing.tar');
+    writeFileSync(`${file}.owner`, '999999.1');
+    const got = await Promise.all(Array.from({ length: 4 }, () => claim(file)));
+    expect(got.filter((release) => release !== undefined)).toHaveLength(1);
+  }
 });
 
 test('what a killed run left half-made goes after a day, and a cut download stays', async () => {
