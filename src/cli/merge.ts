@@ -1,9 +1,8 @@
-import { stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { mergeOutputs } from '../build/merge.ts';
 import { UsageError } from '../errors.ts';
 import { INDEX } from '../publish/index-file.ts';
-import { ifThere } from '../util/files.ts';
+import { statOf } from '../util/files.ts';
 import { print } from './context.ts';
 
 /** Options of `pvgrub merge`. */
@@ -13,7 +12,7 @@ export interface MergeOptions {
   expires: string;
 }
 
-const isPublication = async (folder: string) => (await ifThere(stat(join(folder, INDEX)))) !== undefined;
+const isPublication = async (folder: string) => (await statOf(join(folder, INDEX))) !== undefined;
 
 /** `pvgrub merge`: join the results of shards, or publications. */
 export async function mergeCommand(folders: string[], options: MergeOptions): Promise<void> {

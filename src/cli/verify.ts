@@ -1,4 +1,3 @@
-import { stat } from 'node:fs/promises';
 import { quote } from '../build/scripts.ts';
 import { stateFolder } from '../config/settings.ts';
 import { UsageError } from '../errors.ts';
@@ -9,7 +8,7 @@ import { placeAt } from '../pull/place.ts';
 import { recall } from '../pull/seen.ts';
 import { provenLine, verifyPublication } from '../pull/verify.ts';
 import { verifyFile } from '../pull/verify-file.ts';
-import { ifThere } from '../util/files.ts';
+import { statOf } from '../util/files.ts';
 import { print, printJson } from './context.ts';
 import { interruptSignal } from './interrupt.ts';
 
@@ -30,7 +29,7 @@ export async function publicKeyOf(key: string | undefined) {
 /** `pvgrub verify`: whether a publication, or a file, is what its signatures say. Loads no configuration. */
 export async function verifyCommand(what: string, options: VerifyOptions): Promise<void> {
   const key = await publicKeyOf(options.key);
-  const isFile = !/^(https?|oci):\/\//.test(what) && !((await ifThere(stat(what)))?.isDirectory() ?? false);
+  const isFile = !/^(https?|oci):\/\//.test(what) && !((await statOf(what))?.isDirectory() ?? false);
   if (isFile) {
     const found = await verifyFile(what, key);
     if (options.json) return printJson(found);

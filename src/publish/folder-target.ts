@@ -6,7 +6,7 @@ import { pipeline } from 'node:stream/promises';
 import { outputError } from '../build/artifacts.ts';
 import { OutputError, UsageError } from '../errors.ts';
 import { claim } from '../sources/claim.ts';
-import { besides, ifThere } from '../util/files.ts';
+import { besides, ifThere, statOf, syncFolder } from '../util/files.ts';
 import { sha256File } from '../util/hash.ts';
 import { allFiles, INDEX, type PublicationIndex, type PublishedImage, TOPS } from './index-file.ts';
 import type { Content } from './prepare.ts';
@@ -131,7 +131,7 @@ export class FolderTarget implements Target {
 
   private async imageFolders(): Promise<string[]> {
     const inside = async (path: string) =>
-      ((await ifThere(readdir(join(this.name, path), { withFileTypes: true }))) ?? [])
+      ((await statOf(join(this.name, path)))?.isDirectory() ? await readdir(join(this.name, path), { withFileTypes: true }) : [])
         .filter((entry) => entry.isDirectory())
         .map((entry) => join(path, entry.name));
     let paths = ['pv-grub', 'pvgrub2'];
@@ -157,14 +157,4 @@ async function writeWhole(path: string, content: Content): Promise<string> {
     await handle.close();
   }
   return hash.digest('hex');
-}
-
-/** Have the disk take a folder's names. */
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }

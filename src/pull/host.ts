@@ -1,8 +1,8 @@
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { seriesOf } from '../catalog/version.ts';
 import { UsageError } from '../errors.ts';
-import { ifThere } from '../util/files.ts';
+import { ifThere, statOf } from '../util/files.ts';
 
 /** The Xen of a machine: which one runs, and where its tools look for kernels. */
 
@@ -23,7 +23,7 @@ export async function runningXen(root: string): Promise<string | undefined> {
   return `${major}.${minor}${/^\.\d+/.exec(extra ?? '')?.[0] ?? ''}`;
 }
 
-const isFolder = async (path: string) => (await ifThere(stat(path)))?.isDirectory() ?? false;
+const isFolder = async (path: string) => (await statOf(path))?.isDirectory() ?? false;
 
 /**
  * The folder where a Xen's tools look for a kernel without a path: XENFIRMWAREDIR of its build. Debian has one for each

@@ -1,8 +1,8 @@
-import { copyFile, link, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { copyFile, link, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { SourceError, UsageError } from '../errors.ts';
 import { claim } from '../sources/claim.ts';
-import { besides, ifThere } from '../util/files.ts';
+import { besides, ifThere, settleFile, syncFolder } from '../util/files.ts';
 import { sha256File } from '../util/hash.ts';
 import { inFolder } from './room.ts';
 
@@ -73,13 +73,7 @@ async function copyAside(file: string, to: string, asides: string[]): Promise<st
   const name = besides(to);
   asides.push(name);
   await copyFile(file, name);
-  const handle = await open(name, 'r+');
-  try {
-    await handle.chmod(0o644);
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
+  await settleFile(name);
   return name;
 }
 
@@ -171,13 +165,4 @@ async function finishSwap(path: string): Promise<boolean> {
     return begun;
   }
   return (await ifThere(rename(aside.signature, signedPrevious(path)).then(() => true))) ?? begun;
-}
-
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }

@@ -1,11 +1,11 @@
-import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { SourceError, UsageError } from '../errors.ts';
 import { download, HttpStatus, publicUrl } from '../sources/origins/download.ts';
 import { copyFileInto } from '../util/copy.ts';
-import { ifThere } from '../util/files.ts';
+import { statOf } from '../util/files.ts';
 
 /** What an index tells of a file that is wanted. */
 export interface Wanted {
@@ -96,7 +96,7 @@ class FolderPlace implements Place {
 
   async read(path: string, limit: number): Promise<Buffer | undefined> {
     const file = join(this.folder, path);
-    const found = await ifThere(stat(file));
+    const found = await statOf(file);
     if (!found?.isFile()) return undefined;
     const { size } = found;
     if (size > limit)
@@ -109,7 +109,7 @@ class FolderPlace implements Place {
 
   async fetch({ path, size }: Wanted, to: string, { signal }: Transfer): Promise<void> {
     const file = join(this.folder, path);
-    const is = (await ifThere(stat(file)))?.size;
+    const is = (await statOf(file))?.size;
     if (is !== size)
       throw new SourceError('DOWNLOAD_FAILED', `${file} is not the file that the index names`, {
         expected: `${size} bytes`,
@@ -139,7 +139,7 @@ export async function placeAt(address: string, mayBeNew = false): Promise<Place>
   }
   if (address.startsWith('oci://')) return (await import('./oci-place.ts')).ociPlace(address);
   const folder = resolve(address);
-  if (mayBeNew || ((await ifThere(stat(folder)))?.isDirectory() ?? false)) return new FolderPlace(folder);
+  if (mayBeNew || ((await statOf(folder))?.isDirectory() ?? false)) return new FolderPlace(folder);
   throw new UsageError('FILE_UNREADABLE', `there is no publication at ${address}`, {
     expected: 'an http(s) URL, oci://registry/repository, or a folder',
   });

@@ -1,11 +1,11 @@
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SourceError, VerifyError } from '../errors.ts';
 import { imageComment, type PublishedImage } from '../publish/index-file.ts';
 import type { PublicKey } from '../publish/key.ts';
 import { prehash, verifyMinisign } from '../publish/minisign.ts';
 import { claim } from '../sources/claim.ts';
-import { ifThere, writeFileAtomic } from '../util/files.ts';
+import { ifThere, settleFile, writeFileAtomic } from '../util/files.ts';
 import { hashFile, sha256, sha256File } from '../util/hash.ts';
 import { SIGNATURE } from './install.ts';
 import type { Place, Transfer } from './place.ts';
@@ -43,13 +43,7 @@ export async function pullImage(
     try {
       await pullBytes(place, image, part, transfer);
       demandSigned(await readFile(part), signature, image, signer);
-      const handle = await open(part, 'r+');
-      try {
-        await handle.chmod(0o644);
-        await handle.sync();
-      } finally {
-        await handle.close();
-      }
+      await settleFile(part);
       await writeFileAtomic(`${path}${SIGNATURE}`, signature);
       await rename(part, path);
       return { path, there: false };
