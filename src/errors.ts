@@ -241,12 +241,15 @@ export function runExitCode(failures: readonly unknown[]): ExitCode {
 }
 
 /** Codes of what a file system refuses because of how things are there, not because of a fault here. */
-const REFUSALS = ['EACCES', 'EPERM', 'EROFS', 'ENOENT', 'ENOTDIR', 'EISDIR', 'EEXIST', 'ENAMETOOLONG', 'ELOOP'];
+const REFUSALS = ['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EISDIR', 'EEXIST', 'ENAMETOOLONG', 'ELOOP'];
 
-/** What a file system refuses, as an error of the user's; undefined for any other error. */
-export function refusalOf(error: unknown, where: string): UsageError | undefined {
+/**
+ * What a file system refuses, as an error of the user's; undefined for any other error.
+ * @param more codes that are refusals there, too
+ */
+export function refusalOf(error: unknown, where: string, more: readonly string[] = []): UsageError | undefined {
   const { code, message } = error as NodeJS.ErrnoException;
-  if (error instanceof ForgeError || code === undefined || !REFUSALS.includes(code)) return undefined;
+  if (error instanceof ForgeError || code === undefined || ![...REFUSALS, ...more].includes(code)) return undefined;
   return new UsageError('FILE_UNREADABLE', `${where} cannot be used: ${message}`, {
     hint: 'look whether it is there, is what it should be (a file or a folder), and may be written by you',
     cause: error,

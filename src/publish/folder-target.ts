@@ -151,6 +151,11 @@ async function writeWhole(path: string, content: Content): Promise<string> {
         hash.update(chunk);
         await handle.writeFile(chunk);
       }
+    }).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT') throw error;
+      throw new OutputError('OUTPUT_DAMAGED', `${content} is not there`, {
+        hint: 'take it again from where it was, or publish what is whole',
+      });
     });
     await handle.sync();
   } finally {

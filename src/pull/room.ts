@@ -5,7 +5,7 @@ export async function inFolder<T>(folder: string, work: () => Promise<T>): Promi
   try {
     return await work();
   } catch (error) {
-    if (!isDiskFull(error)) throw refusalOf(error, folder) ?? error;
+    if (!isDiskFull(error)) throw refusalOf(error, folder, ['ENOENT']) ?? error;
     throw new SourceError('STORE_DISK_FULL', `no room left in ${folder}; what was there is untouched`, {
       hint: 'make room there, and run it again',
       cause: error,

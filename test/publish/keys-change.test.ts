@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { encryptedPem, newKey, publicKeyLine, type SigningKey } from '../../src/publish/key.ts';
@@ -130,6 +130,9 @@ describe('merge joins publications by one key', () => {
       expect(conflict.stderr).toContain(words);
     expect(await merge([one, await part('pv-grub-4.17.5-x86_32', ['--name', 'other']), '--out', out])).toMatchObject({ code: 2 });
     expect(await merge([one, '--out', out], second)).toMatchObject({ code: 6 });
+    const partial = await part('pv-grub-4.17.5-x86_64');
+    rmSync(join(partial, indexOf(partial).images[0]?.path ?? '', 'build.log'));
+    expect(await merge([partial, '--out', out])).toMatchObject({ code: 5, stderr: expect.stringContaining('build.log is not there') });
     expect(await merge([one, byFirst, '--out', out])).toMatchObject({ code: 2, stderr: expect.stringContaining('is a publication') });
   });
 });
