@@ -51,7 +51,7 @@ export async function publishCommand(where: string, selectors: string[], options
   if (from !== undefined && resolve(from) === resolve(where))
     throw new UsageError('OPTION_INVALID', `${where} has the results themselves`, { hint: 'publish into a folder of its own' });
   const prepared = from === undefined ? [] : await preparedImages(resolve(from), (ids) => select(ids, selectors), key);
-  if (options.deb !== undefined) return publishDeb(where, prepared, options);
+  if (options.deb !== undefined) return publishDeb(where, prepared, wishes, options);
   const { target, place } = await targetAt(where);
   const done = await publish({
     target,
@@ -75,8 +75,8 @@ export async function publishCommand(where: string, selectors: string[], options
 }
 
 /** `--deb`: write a Debian package of the images into a folder. */
-async function publishDeb(where: string, prepared: readonly Prepared[], options: PublishOptions): Promise<void> {
-  const { deb, maintainer, url, allowUnproven, json } = options;
+async function publishDeb(where: string, prepared: readonly Prepared[], { url }: Wishes, options: PublishOptions): Promise<void> {
+  const { deb, maintainer, allowUnproven, json } = options;
   if (prepared.length === 0)
     throw new UsageError('OPTION_INVALID', 'a package needs --from', { expected: 'the folder that pvgrub build --out wrote' });
   if (!allowUnproven) demandProven(prepared);

@@ -41,7 +41,7 @@ export async function verifyCommand(what: string, options: VerifyOptions): Promi
   const place = await placeAt(what);
   // What a folder of one's own had before does not matter: a publisher may go back in it.
   const memory = place.remote ? await recall(stateFolder(), key) : undefined;
-  const found = await verifyPublication(place, { key, seen: (name) => memory?.of(name), now: new Date() }, { signal });
+  const found = await verifyPublication(place, { key, seen: (name) => memory?.of(name), now: new Date() }, signal);
   memory?.demandSame(place.name, found.index.publication);
   await memory?.keep(place.name, found);
   if (options.json) {

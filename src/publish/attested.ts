@@ -17,11 +17,11 @@ type Attested = Pick<PublishedImage, 'id' | 'inputHash' | 'image' | 'unpinned'>;
 /**
  * Check an image's attestations against what is said of it.
  * @param texts by name of the file: those that end as {@link ATTESTATIONS} do
- * @param keys whose provenance is believed
+ * @param key whose provenance is believed
  * @returns the provenance
  * @throws VerifyError STATEMENT_INVALID, SIGNATURE_INVALID
  */
-export function demandAttested(of: Attested, texts: ReadonlyMap<string, string>, keys: readonly PublicKey[]): Statement {
+export function demandAttested(of: Attested, texts: ReadonlyMap<string, string>, key: PublicKey): Statement {
   const { id, image } = of;
   const text = (end: string) => {
     const found = texts.get(`${image.name}${end}`);
@@ -29,7 +29,7 @@ export function demandAttested(of: Attested, texts: ReadonlyMap<string, string>,
     return found;
   };
   const where = `${image.name}${ATTESTATIONS.provenance} of ${id}`;
-  const statement = openByAny(text(ATTESTATIONS.provenance), keys, where);
+  const [statement] = openStatements(text(ATTESTATIONS.provenance), key, where) as [Statement];
   const told = readProvenance(statement, where);
   const same: [what: string, expected: string, got: string][] = [
     ['cell', id, told.cell.id],
@@ -45,20 +45,6 @@ export function demandAttested(of: Attested, texts: ReadonlyMap<string, string>,
 
 function wrong(what: string, expected: string, got: string): VerifyError {
   return new VerifyError('STATEMENT_INVALID', what, { expected, got, hint: 'whoever built the image attests it: pvgrub attest' });
-}
-
-/** The provenance of a file, signed by one of some keys. */
-function openByAny(text: string, keys: readonly PublicKey[], where: string): Statement {
-  let error: unknown;
-  for (const key of keys.toReversed()) {
-    try {
-      const [statement] = openStatements(text, key, where);
-      return statement as Statement;
-    } catch (thrown) {
-      error ??= thrown;
-    }
-  }
-  throw error;
 }
 
 /** What a provenance says of its image that is data of ours: `boot` or `reproduced`. */

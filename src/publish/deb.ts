@@ -1,9 +1,8 @@
-import { readFile } from 'node:fs/promises';
 import { compareVersions, seriesOf } from '../catalog/version.ts';
 import { UsageError } from '../errors.ts';
 import { type DebFile, debFile, gzip9n } from './deb-file.ts';
-import type { PublishedImage } from './index-file.ts';
-import type { Content, Prepared } from './prepare.ts';
+import { allFiles, type PublishedImage } from './index-file.ts';
+import { bytesOf, type Prepared } from './prepare.ts';
 
 /** Images as a Debian package: for hosts that are looked after with apt. */
 
@@ -54,10 +53,10 @@ export async function deb(prepared: readonly Prepared[], { name, maintainer, hom
   const version = `${newest(images)}+${date.toISOString().replace(/\D/g, '').slice(0, 12)}`;
   const loaders = [...new Set(images.map(({ loader }) => loader))].sort();
   const files: DebFile[] = [...links(images), ...texts(name, version, maintainer, images, date)];
-  for (const { image, contents } of prepared)
-    for (const file of [image.image.name, ...image.files.map(({ name }) => name)])
-      if (file === image.image.name || /\.(minisig|intoto\.jsonl|cdx\.json|buildinfo)$/.test(file))
-        files.push({ path: `${FOLDER}/${folderOf(image)}/${file}`, content: await bytesOf(contents.get(file)) });
+  for (const one of prepared)
+    for (const { name: file } of allFiles(one.image))
+      if (file === one.image.image.name || /\.(minisig|intoto\.jsonl|cdx\.json|buildinfo)$/.test(file))
+        files.push({ path: `${FOLDER}/${folderOf(one.image)}/${file}`, content: await bytesOf(one, file) });
   const control = {
     Package: name,
     Version: version,
@@ -81,11 +80,6 @@ function newest(images: readonly PublishedImage[]): string {
 }
 
 const folderOf = ({ loader, version }: PublishedImage) => `${loader}-${version}`;
-
-async function bytesOf(content: Content | undefined): Promise<Uint8Array> {
-  if (content === undefined) throw new Error('no content');
-  return typeof content === 'string' ? readFile(content) : content;
-}
 
 /** Where Debian's Xen looks for a kernel without a path: the newest pv-grub of each series. */
 function links(images: readonly PublishedImage[]): DebFile[] {

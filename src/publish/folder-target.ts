@@ -9,7 +9,7 @@ import { claim } from '../sources/claim.ts';
 import { besides, ifThere, statOf, syncFolder } from '../util/files.ts';
 import { sha256File } from '../util/hash.ts';
 import { allFiles, INDEX, type PublicationIndex, type PublishedImage, TOPS } from './index-file.ts';
-import type { Content } from './prepare.ts';
+import type { Content, Prepared } from './prepare.ts';
 import type { Target } from './target.ts';
 
 /** Folders and files of a publication that is being written; a run that was killed leaves them to the next one. */
@@ -57,7 +57,7 @@ export class FolderTarget implements Target {
   }
 
   /** Place an image's folder whole. One that is there and right stays untouched; one that is damaged is made anew. */
-  async putImage(image: PublishedImage, contents: ReadonlyMap<string, Content>): Promise<boolean> {
+  async putImage({ image, contents }: Prepared): Promise<boolean> {
     const folder = join(this.name, image.path);
     if (await this.isRight(folder, image)) return false;
     try {

@@ -1,11 +1,14 @@
 import { z } from 'zod';
 import { VERSION } from '../catalog/version.ts';
 import { VerifyError } from '../errors.ts';
+import { canonicalJson } from '../util/hash.ts';
 
 /** `index.json` of a publication: what there is, by digest, and by whose key. docs/publishing.md explains each member. Pure. */
 
 /** An index has some kilobytes for each image; more is read from nobody. */
 export const MAX_INDEX: number = 8 * 2 ** 20;
+/** A signature of minisign has some hundred bytes. */
+export const MAX_SIGNATURE = 10_000;
 /** Names of the index and its signature. */
 export const INDEX = 'index.json';
 export const INDEX_SIGNATURE = 'index.json.minisig';
@@ -127,9 +130,9 @@ export function parseIndex(text: string, where: string): PublicationIndex {
   return parsed(index, text, where);
 }
 
-/** An index as it is written. */
+/** An index as it is written: equal ones in equal bytes, in whatever order they were put together. */
 export function indexText(content: PublicationIndex): string {
-  return `${JSON.stringify(content, null, 1)}\n`;
+  return `${canonicalJson(content, 1)}\n`;
 }
 
 /** Every file of an image's folder. */
@@ -138,7 +141,7 @@ export function allFiles({ image, files }: Pick<PublishedImage, 'image' | 'files
 }
 
 /** What the signature of an image says in its trusted comment: against an old or another image under a new one's name. */
-export function imageComment({ image, loader, version, arch, inputHash }: Omit<PublishedImage, 'path' | 'files'> | PublishedImage): string {
+export function imageComment({ image, loader, version, arch, inputHash }: Omit<PublishedImage, 'path'>): string {
   return `file:${image.name} loader:${loader} version:${version} arch:${arch} input:${inputHash}`;
 }
 

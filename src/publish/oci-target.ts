@@ -1,11 +1,10 @@
-import { readFile } from 'node:fs/promises';
 import { OutputError, UsageError } from '../errors.ts';
 import { INDEX_TAG, ociPlace, TITLE } from '../pull/oci-place.ts';
 import type { Place } from '../pull/place.ts';
-import { type Descriptor, IMAGE_INDEX, MANIFEST, type Manifest, Registry } from '../pull/registry.ts';
+import { type Descriptor, digestOf, IMAGE_INDEX, MANIFEST, type Manifest, Registry } from '../pull/registry.ts';
 import { sha256 } from '../util/hash.ts';
-import { allFiles, type PublicationIndex, type PublishedFile, type PublishedImage } from './index-file.ts';
-import type { Content } from './prepare.ts';
+import { allFiles, type PublicationIndex, type PublishedFile } from './index-file.ts';
+import { bytesOf, type Prepared } from './prepare.ts';
 import type { Target } from './target.ts';
 
 /** What files are, by the end of their names; anything else is plain text. */
@@ -56,7 +55,7 @@ class OciTarget implements Target {
     return async () => {};
   }
 
-  async putImage(image: PublishedImage, contents: ReadonlyMap<string, Content>): Promise<boolean> {
+  async putImage({ image, contents }: Prepared): Promise<boolean> {
     const lasting = `${image.id}-${image.path.slice(-16)}`;
     const manifest: Manifest = {
       schemaVersion: 2,
@@ -72,10 +71,9 @@ class OciTarget implements Target {
       },
     };
     this.manifests.set(image.id, manifest);
-    const whole = `sha256:${sha256(JSON.stringify(manifest))}`;
-    if ((await this.registry.manifest(lasting))?.digest === whole) return false;
+    if (await this.has(lasting, manifest)) return false;
     await this.registry.putBlob(EMPTY);
-    for (const file of allFiles(image)) await this.registry.putBlob(await bytesOf(file, contents.get(file.name), image.id));
+    for (const file of allFiles(image)) await this.registry.putBlob(await listedBytes({ image, contents }, file));
     // Under its digest first: the tag comes when all that refers to it is there.
     const { descriptor: subject } = await this.registry.putManifest(manifest);
     await this.putReferrers(subject, image.files);
@@ -126,18 +124,24 @@ class OciTarget implements Target {
     const there = (await this.registry.manifest(INDEX_TAG))?.digest;
     if (there !== this.before)
       throw new UsageError('FILE_THERE', `somebody else has published to ${this.name} meanwhile`, { hint: 'publish again' });
-    const same = there === `sha256:${sha256(JSON.stringify(manifest))}`;
-    await this.registry.putBlob(EMPTY);
-    if (!same) await this.registry.putManifest(manifest, INDEX_TAG);
+    const same = there === digestOf(manifest);
+    if (!same) {
+      await this.registry.putBlob(EMPTY);
+      await this.registry.putManifest(manifest, INDEX_TAG);
+    }
     const moved = await this.tag();
     return !same || moved;
+  }
+
+  private async has(tag: string, manifest: Manifest): Promise<boolean> {
+    return (await this.registry.manifest(tag))?.digest === digestOf(manifest);
   }
 
   /** Let the plain id of each image mean the one in the index. */
   private async tag(): Promise<boolean> {
     let moved = false;
     for (const [id, manifest] of this.manifests) {
-      if ((await this.registry.manifest(id))?.digest === `sha256:${sha256(JSON.stringify(manifest))}`) continue;
+      if (await this.has(id, manifest)) continue;
       await this.registry.putManifest(manifest, id);
       moved = true;
     }
@@ -160,15 +164,12 @@ class OciTarget implements Target {
   }
 }
 
-async function bytesOf(file: PublishedFile, content: Content | undefined, id: string): Promise<Buffer> {
-  if (content === undefined) throw new Error(`no content for ${file.name} of ${id}`);
-  const bytes = typeof content === 'string' ? await readFile(content) : Buffer.from(content);
-  if (sha256(bytes) !== file.sha256)
-    throw new OutputError('OUTPUT_DAMAGED', `${file.name} of ${id} has changed while it was published`, {
-      expected: file.sha256,
-      got: sha256(bytes),
-    });
-  return bytes;
+/** The bytes of a file, which must be those that were listed. */
+async function listedBytes(prepared: Prepared, { name, sha256: wanted }: PublishedFile): Promise<Buffer> {
+  const bytes = await bytesOf(prepared, name);
+  const got = sha256(bytes);
+  if (got === wanted) return bytes;
+  throw new OutputError('OUTPUT_DAMAGED', `${name} of ${prepared.image.id} has changed while it was published`, { expected: wanted, got });
 }
 
 /** A registry to publish to, and the same to be read. @throws UsageError OPTION_INVALID */

@@ -20,6 +20,13 @@ export interface Prepared {
   contents: ReadonlyMap<string, Content>;
 }
 
+/** The bytes of a file that is to be published. */
+export async function bytesOf({ image, contents }: Prepared, name: string): Promise<Buffer> {
+  const content = contents.get(name);
+  if (content === undefined) throw new Error(`no content for ${name} of ${image.id}`);
+  return typeof content === 'string' ? readFile(content) : Buffer.from(content);
+}
+
 /** What nobody has shown of an image, as words for its users; empty for one that is pinned, booted and reproduced. */
 export function unprovenOf({ unpinned, boot, reproduced }: Pick<Metadata, 'unpinned' | 'boot' | 'reproduced'>): string[] {
   return [
@@ -45,19 +52,22 @@ export async function preparedImages(from: string, chosen: (ids: string[]) => st
 }
 
 async function preparedImage(from: string, metadata: Metadata, key: SigningKey): Promise<Prepared> {
-  const { id, loader, version, arch, inputHash, image: made, boot, reproduced, unpinned, warnings, reads } = metadata;
+  const { boot, reproduced, unpinned, warnings, reads, image: made } = metadata;
   const folder = cellFolder(from, metadata);
   await demandWhole(folder, metadata);
   const paths = await filesOf(from, metadata);
-  const files = await Promise.all([...paths].map(async ([name, path]): Promise<PublishedFile> => ({ name, ...(await sizeAndSum(path)) })));
-  const cell = { id, loader: loader as PublishedImage['loader'], version, arch: arch as PublishedImage['arch'], inputHash };
-  const image = { name: made.file, size: made.size, sha256: made.sha256 };
-  const path = '';
-  const known: PublishedImage = {
-    ...cell,
-    path,
-    image,
-    files,
+  const listed = async ([name, path]: [string, string]): Promise<PublishedFile> => {
+    const { size, sha256 } = await hashFile(path);
+    return { name, size, sha256 };
+  };
+  const known: Omit<PublishedImage, 'path'> = {
+    id: metadata.id,
+    loader: metadata.loader as PublishedImage['loader'],
+    version: metadata.version,
+    arch: metadata.arch as PublishedImage['arch'],
+    inputHash: metadata.inputHash,
+    image: { name: made.file, size: made.size, sha256: made.sha256 },
+    files: await Promise.all([...paths].map(listed)),
     reads,
     boot: boot ? { ok: boot.ok, hypervisor: boot.hypervisor, cases: boot.cases.length } : null,
     reproduced: reproduced ? { ok: reproduced.ok, variations: reproduced.variations } : null,
@@ -66,36 +76,33 @@ async function preparedImage(from: string, metadata: Metadata, key: SigningKey):
     warnings,
   };
   await demandPresentAttestations(known, paths, metadata, key);
-  const bytes = await readFile(join(folder, image.name));
-  const signature = Buffer.from(minisignSignature(bytes, key, imageComment(known)));
-  const signed = { name: `${image.name}.minisig`, size: signature.length, sha256: sha256(signature) };
-  const all = [...files, signed].sort((a, b) => (a.name < b.name ? -1 : 1));
+  const image = join(folder, made.file);
+  const signature = Buffer.from(minisignSignature(await readFile(image), key, imageComment(known)));
+  const signed = { name: `${made.file}.minisig`, size: signature.length, sha256: sha256(signature) };
+  const files = [...known.files, signed].sort((a, b) => (a.name < b.name ? -1 : 1));
   return {
-    image: { ...known, files: all, path: folderOf({ ...cell, image, files: all }) },
-    contents: new Map<string, Content>([...paths, [image.name, join(folder, image.name)], [signed.name, signature]]),
+    image: { ...known, files, path: folderOf({ ...known, files }) },
+    contents: new Map<string, Content>([...paths, [made.file, image], [signed.name, signature]]),
   };
 }
 
 /** Attestations must be there, by this key, and say what is known now of booting and building again. */
 async function demandPresentAttestations(
-  known: PublishedImage,
+  known: Omit<PublishedImage, 'path'>,
   paths: ReadonlyMap<string, string>,
   metadata: Metadata,
   key: SigningKey,
 ): Promise<void> {
   const { id } = known;
-  const again = (why: string, cause?: unknown) =>
-    new OutputError('NOT_ATTESTED', `${id} ${why}`, {
-      hint: `pvgrub attest ${id} --out … --key … first, with the key that publishes`,
-      cause,
-    });
+  const again = (why: string) =>
+    new OutputError('NOT_ATTESTED', `${id} ${why}`, { hint: `pvgrub attest ${id} --out … --key … first, with the key that publishes` });
   const texts = new Map<string, string>();
   for (const end of Object.values(ATTESTATIONS)) {
     const path = paths.get(`${known.image.name}${end}`);
     if (path === undefined) throw again(`is not attested: it has no ${known.image.name}${end}`);
     texts.set(`${known.image.name}${end}`, await readFile(path, 'utf8'));
   }
-  const statement = demandAttested(known, texts, [key.public]);
+  const statement = demandAttested(known, texts, key.public);
   for (const name of ['boot', 'reproduced'] as const)
     if (!isDeepStrictEqual(saidOf(statement, name), metadata[name]))
       throw again(`was attested before it was ${name === 'boot' ? 'booted' : 'built again'}`);
@@ -115,11 +122,6 @@ async function filesOf(from: string, metadata: Metadata): Promise<Map<string, st
       if (isSummary(name, file) && summaryIsOf(await readFile(join(folder, name), 'utf8'), metadata.image.sha256))
         paths.set(name, join(folder, name));
   return paths;
-}
-
-async function sizeAndSum(path: string): Promise<{ size: number; sha256: string }> {
-  const { size, sha256 } = await hashFile(path);
-  return { size, sha256 };
 }
 
 /** The folder of an image: another one as soon as any file in it is another, so that no file is ever replaced. */

@@ -48,27 +48,31 @@ export interface IndexInput {
   now: Date;
 }
 
-/** The next index without its views, and what has changed. */
-export interface NextIndex {
-  index: PublicationIndex;
+/** The next index, what stands at the top with it, and what has changed. */
+export interface NextIndex extends Views {
   added: string[];
   replaced: string[];
   withdrawn: string[];
-  /** False where publishing would change nothing. */
-  changed: boolean;
+}
+
+/** See {@link withViews}. */
+interface Views {
+  index: PublicationIndex;
+  /** By name; what may be replaced only together, in this order. */
+  views: Map<string, Buffer>;
 }
 
 const DAY_MS = 24 * 3600_000;
 const NAME = 'pvgrub-forge';
 
 /**
- * The next index. The serial is the time in seconds, or one more than before: a publisher who has lost everything can
+ * The next index, the one before where nothing changes. The serial is the time in seconds, or one more than before: a publisher who has lost everything can
  * go on.
  * @throws OutputError OUTPUT_DIFFERS where one input hash has two images; UsageError OPTION_INVALID
  */
 export function nextIndex({ old, images, wishes, key, now }: IndexInput): NextIndex {
   const was = old?.index;
-  const joined = joinImages(was, images, wishes);
+  const { images: joined, superseded, ...changes } = joinImages(was, images, wishes);
   const publication = wishes.publication ?? was?.publication ?? NAME;
   if (was && publication !== was.publication)
     throw new UsageError('OPTION_INVALID', `this is the publication "${was.publication}", not "${publication}"`, {
@@ -97,12 +101,13 @@ export function nextIndex({ old, images, wishes, key, now }: IndexInput): NextIn
     revoked,
     previous: was?.previous ?? null,
     files: was?.files ?? [],
-    images: joined.images,
-    superseded: joined.superseded,
+    images: joined,
+    superseded,
   };
   const aged = was !== undefined && Date.parse(was.expires) - now.getTime() < (days * DAY_MS) / 3;
-  const same = was !== undefined && indexText(withViews(draft, key).index) === indexText(was);
-  if (same && !aged && !wishes.renew) return { ...joined, index: was, changed: false };
+  const unchanged = withViews(draft, key);
+  const same = was !== undefined && indexText(unchanged.index) === indexText(was);
+  if (same && !aged && !wishes.renew) return { ...changes, ...unchanged };
   const index: PublicationIndex = {
     ...draft,
     serial: Math.max((was?.serial ?? 0) + 1, Math.floor(now.getTime() / 1000)),
@@ -110,7 +115,7 @@ export function nextIndex({ old, images, wishes, key, now }: IndexInput): NextIn
     expires: second(new Date(now.getTime() + days * DAY_MS)),
     previous: old ? { serial: old.index.serial, sha256: old.sha256 } : null,
   };
-  return { ...joined, index: withViews(index, key).index, changed: true };
+  return { ...changes, ...withViews(index, key) };
 }
 
 /** A time to the second, ISO 8601. */
@@ -121,7 +126,9 @@ function second(time: Date): string {
 function joinImages(was: PublicationIndex | undefined, given: readonly PublishedImage[], { withdraw, prune }: Wishes) {
   const byId = new Map((was?.images ?? []).map((image) => [image.id, image]));
   const superseded = new Map((prune ? [] : (was?.superseded ?? [])).map((one) => [one.path, one]));
-  const [added, replaced, withdrawn]: string[][] = [[], [], []];
+  const added: string[] = [];
+  const replaced: string[] = [];
+  const withdrawn: string[] = [];
   const supersede = ({ id, path, image, files }: PublishedImage) => superseded.set(path, { id, path, files: [image, ...files] });
   for (const image of given) {
     const before = byId.get(image.id);
@@ -129,14 +136,14 @@ function joinImages(was: PublicationIndex | undefined, given: readonly Published
     if (before?.path === image.path) continue;
     demandNoConflict(before, image);
     if (before) supersede(before);
-    (before ? replaced : added)?.push(image.id);
+    (before ? replaced : added).push(image.id);
   }
   for (const id of withdraw) {
     const before = byId.get(id);
     if (!before) throw new UsageError('SELECTOR_NO_MATCH', `there is no ${id} to withdraw`);
     supersede(before);
     byId.delete(id);
-    withdrawn?.push(id);
+    withdrawn.push(id);
   }
   const images = [...byId.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
   // What is offered again is superseded no longer.
@@ -144,14 +151,14 @@ function joinImages(was: PublicationIndex | undefined, given: readonly Published
   return {
     images,
     superseded: [...superseded.values()].sort((a, b) => (a.path < b.path ? -1 : 1)),
-    added: added ?? [],
-    replaced: replaced ?? [],
-    withdrawn: withdrawn ?? [],
+    added,
+    replaced,
+    withdrawn,
   };
 }
 
 /** @throws OutputError OUTPUT_DIFFERS where two images are said to come of the same inputs */
-export function demandNoConflict(before: PublishedImage | undefined, image: PublishedImage): void {
+function demandNoConflict(before: PublishedImage | undefined, image: PublishedImage): void {
   if (!before || before.inputHash !== image.inputHash || before.image.sha256 === image.image.sha256) return;
   throw new OutputError('OUTPUT_DIFFERS', `two images of ${image.id} differ, and are said to come of the same inputs`, {
     expected: `${before.image.sha256} (${before.path}/${before.image.name})`,
@@ -190,11 +197,8 @@ export function sumsText(images: readonly Pick<PublishedImage, 'path' | 'image'>
     .join('');
 }
 
-/**
- * An index with everything that stands at the top of its publication, by name: the index itself last.
- * @returns `views`: what may be replaced only together, in this order
- */
-export function withViews(draft: PublicationIndex, key: SigningKey): { index: PublicationIndex; views: Map<string, Buffer> } {
+/** An index with everything that stands at the top of its publication, by name: the index itself last. */
+function withViews(draft: PublicationIndex, key: SigningKey): Views {
   const { publication, serial } = draft;
   const sums = Buffer.from(sumsText(draft.images));
   const tops: [string, Buffer][] = [

@@ -1,4 +1,4 @@
-import { OutputError, UsageError, VerifyError } from '../errors.ts';
+import { OutputError, SourceError, UsageError, VerifyError } from '../errors.ts';
 import type { Place } from '../pull/place.ts';
 import { readIndex } from '../pull/read-index.ts';
 import type { Opened } from '../pull/trust.ts';
@@ -6,7 +6,7 @@ import { sha256 } from '../util/hash.ts';
 import { INDEX, MAX_INDEX, parseIndex } from './index-file.ts';
 import { type PublicKey, publicKeyLine, type SigningKey } from './key.ts';
 import type { Prepared } from './prepare.ts';
-import { type NextIndex, nextIndex, type Wishes, withViews } from './publication.ts';
+import { type NextIndex, nextIndex, type Wishes } from './publication.ts';
 import { followKeys } from './succession.ts';
 import type { Target } from './target.ts';
 
@@ -26,7 +26,7 @@ export interface PublishInput {
 }
 
 /** What publishing did. */
-export interface Published extends Omit<NextIndex, 'changed'> {
+export interface Published extends Omit<NextIndex, 'views'> {
   /** Nothing was written, not one byte. */
   untouched: boolean;
 }
@@ -44,20 +44,20 @@ export async function publish(input: PublishInput): Promise<Published> {
   try {
     const old = await publishedBefore(input);
     demandOneKey(old, input);
-    const next = nextIndex({ old, images: prepared.map(({ image }) => image), wishes, key, now });
-    const { added, replaced, withdrawn } = next;
-    if (next.index.images.length === 0 && withdrawn.length === 0) throw new UsageError('SELECTOR_NO_MATCH', 'there is nothing to publish');
-    const { index, views } = withViews(next.index, key);
-    demandReadable(views.get(INDEX) as Buffer);
+    const { index, views, ...changes } = nextIndex({ old, images: prepared.map(({ image }) => image), wishes, key, now });
+    if (index.images.length === 0 && changes.withdrawn.length === 0)
+      throw new UsageError('SELECTOR_NO_MATCH', 'there is nothing to publish');
+    const bytes = views.get(INDEX) as Buffer;
+    demandReadable(bytes);
     let written = false;
-    for (const { image, contents } of prepared) {
+    for (const one of prepared) {
       signal?.throwIfAborted();
-      written = (await target.putImage(image, contents)) || written;
+      written = (await target.putImage(one)) || written;
     }
     signal?.throwIfAborted();
     written = (await target.commit(views)) || written;
-    await target.tidy(index, sha256(views.get(INDEX) as Buffer), withdrawn);
-    return { index, added, replaced, withdrawn, untouched: !written };
+    await target.tidy(index, sha256(bytes), changes.withdrawn);
+    return { index, ...changes, untouched: !written };
   } finally {
     await release();
   }
@@ -76,15 +76,14 @@ function demandReadable(bytes: Buffer): void {
   }
 }
 
-/** The index that is there, opened as any reader does, except that it may have expired. */
+/** The index that is there, if there is one, opened as any reader does, except that it may have expired. */
 async function publishedBefore({ place, key, keyBefore, now }: PublishInput): Promise<Opened | undefined> {
-  if (!(await place.read(INDEX, MAX_INDEX))) return undefined;
   const open = (by: PublicKey) => readIndex(place, { key: by, now, mayBeExpired: true });
-  const notOurs = (error: unknown) => error instanceof VerifyError && error.code === 'SIGNATURE_INVALID';
   try {
     return await open(key.public);
   } catch (error) {
-    if (!notOurs(error)) throw error;
+    if (error instanceof SourceError && error.code === 'SOURCE_UNAVAILABLE') return undefined;
+    if (!(error instanceof VerifyError) || error.code !== 'SIGNATURE_INVALID') throw error;
     if (keyBefore) {
       const old = await open(keyBefore);
       followKeys(keyBefore, { ...old.index, key: publicKeyLine(key.public) }, INDEX);
@@ -92,7 +91,7 @@ async function publishedBefore({ place, key, keyBefore, now }: PublishInput): Pr
     }
     throw new VerifyError('SIGNATURE_INVALID', `what is published at ${place.name} is not signed by this key`, {
       expected: `signed by ${key.public.id}`,
-      got: (error as VerifyError).got ?? (error as VerifyError).message,
+      got: error.got ?? error.message,
       hint: 'if this key follows another one: --key-before <its public key>; else publish into a folder of its own',
       cause: error,
     });

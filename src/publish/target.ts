@@ -1,5 +1,5 @@
-import type { PublicationIndex, PublishedImage } from './index-file.ts';
-import type { Content } from './prepare.ts';
+import type { PublicationIndex } from './index-file.ts';
+import type { Prepared } from './prepare.ts';
 
 /** A place that is published to. */
 export interface Target {
@@ -7,7 +7,7 @@ export interface Target {
   /** Keep others from publishing there. @returns what lets them again */
   lock(): Promise<() => Promise<void>>;
   /** Put an image's files there, whole; no reader sees it before `commit`. @returns whether anything was written */
-  putImage(image: PublishedImage, contents: ReadonlyMap<string, Content>): Promise<boolean>;
+  putImage(prepared: Prepared): Promise<boolean>;
   /** Replace what stands at the top, in this order, the index last. @returns whether anything was written */
   commit(views: ReadonlyMap<string, Uint8Array>): Promise<boolean>;
   /**

@@ -26,18 +26,16 @@ class OciPlace implements Place {
     limit: number,
     { sha256, signal }: { sha256?: string; signal?: AbortSignal | undefined } = {},
   ): Promise<Buffer | undefined> {
-    this.registry.signal = signal;
-    if (sha256 !== undefined) return this.registry.blob(sha256, limit);
+    if (sha256 !== undefined) return this.registry.blob(sha256, limit, signal);
     // What is read after an index belongs to that index, whatever somebody publishes meanwhile.
-    if (path === INDEX || !this.layers) this.layers = (await this.registry.manifest(INDEX_TAG))?.manifest.layers ?? [];
+    if (path === INDEX || !this.layers) this.layers = (await this.registry.manifest(INDEX_TAG, signal))?.manifest.layers ?? [];
     const digest = this.layers.find(({ annotations }) => annotations?.[TITLE] === path)?.digest;
     const [, hex] = /^sha256:([0-9a-f]{64})$/.exec(digest ?? '') ?? [];
-    return hex === undefined ? undefined : this.registry.blob(hex, limit);
+    return hex === undefined ? undefined : this.registry.blob(hex, limit, signal);
   }
 
   async fetch({ sha256, size, path }: Wanted, to: string, { signal, onProgress }: Transfer): Promise<void> {
-    this.registry.signal = signal;
-    const bytes = await this.registry.blob(sha256, size);
+    const bytes = await this.registry.blob(sha256, size, signal);
     if (!bytes) throw new SourceError('DOWNLOAD_FAILED', `${this.name} has no ${path}`, { expected: `the blob sha256:${sha256}` });
     onProgress?.(bytes.length);
     await writeFile(to, bytes);

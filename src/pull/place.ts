@@ -1,10 +1,9 @@
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { SourceError, UsageError } from '../errors.ts';
 import { download, HttpStatus, publicUrl } from '../sources/origins/download.ts';
-import { copyFileInto } from '../util/copy.ts';
 import { statOf } from '../util/files.ts';
 
 /** What an index tells of a file that is wanted. */
@@ -115,7 +114,8 @@ class FolderPlace implements Place {
         expected: `${size} bytes`,
         got: is === undefined ? 'no such file' : `${is} bytes`,
       });
-    await copyFileInto(file, to, HINTS.full, signal);
+    // Not a copy: it would have the mode of the publisher's file, which may not be written to.
+    await writeFile(to, await readFile(file), signal ? { signal } : {});
   }
 
   async list(): Promise<string[]> {

@@ -1,7 +1,7 @@
 import { mkdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SourceError, VerifyError } from '../errors.ts';
-import { imageComment, type PublishedImage } from '../publish/index-file.ts';
+import { imageComment, MAX_SIGNATURE, type PublishedImage } from '../publish/index-file.ts';
 import type { PublicKey } from '../publish/key.ts';
 import { prehash, verifyMinisign } from '../publish/minisign.ts';
 import { claim } from '../sources/claim.ts';
@@ -11,15 +11,13 @@ import { SIGNATURE } from './install.ts';
 import type { Place, Transfer } from './place.ts';
 import { inFolder } from './room.ts';
 
-const MAX_SIGNATURE = 10_000;
-
 /**
  * Get an image and its signature into a folder. Neither is there under its name before both have been verified; a
  * transfer that is cut goes on where it stopped.
  * @param signer whose signature the image must have
- * @param as file name without a folder
  * @returns the path, and whether the very image was there already
- * @throws VerifyError FILE_DIFFERS, SIGNATURE_INVALID; SourceError DOWNLOAD_FAILED, SOURCE_TOO_LARGE, STORE_DISK_FULL
+ * @throws VerifyError FILE_DIFFERS, SIGNATURE_INVALID; SourceError DOWNLOAD_FAILED, SOURCE_TOO_LARGE, STORE_DISK_FULL;
+ *   UsageError FILE_UNREADABLE
  */
 export async function pullImage(
   place: Place,

@@ -43,14 +43,17 @@ interface Answer {
 
 const MAX_MANIFEST = 4 * 2 ** 20;
 
-/** See above. Nothing that it gives is believed by itself, but that a blob has its digest is checked. */
+/** The digest that a manifest has where it is put. */
+export function digestOf(content: Manifest): string {
+  return `sha256:${sha256(JSON.stringify(content))}`;
+}
+
+/** See above. Nothing that it gives is believed by itself: whoever reads a blob looks whether it is the right one. */
 export class Registry {
   readonly host: string;
   readonly repository: string;
   private readonly base: string;
   private authorization: string | undefined;
-  /** Ends every call. */
-  signal: AbortSignal | undefined;
 
   /**
    * @param address oci://host/repository; without TLS on this machine alone
@@ -71,7 +74,7 @@ export class Registry {
   private async call(
     method: Dispatcher.HttpMethod,
     path: string,
-    more: { body?: Buffer; type?: string; limit?: number; again?: boolean } = {},
+    more: { body?: Buffer; type?: string; limit?: number; again?: boolean; signal?: AbortSignal | undefined } = {},
   ): Promise<Answer> {
     const url = path.startsWith('http') ? path : this.base + path;
     const where = `${this.host}/${this.repository}`;
@@ -93,17 +96,17 @@ export class Registry {
           ...(more.body ? { 'content-length': String(more.body.length) } : {}),
         },
         ...(more.body ? { body: more.body } : {}),
-        ...(this.signal ? { signal: this.signal } : {}),
+        ...(more.signal ? { signal: more.signal } : {}),
       });
     } catch (error) {
-      this.signal?.throwIfAborted();
+      more.signal?.throwIfAborted();
       const { code, message } = error as { code?: string; message: string };
       throw new SourceError('DOWNLOAD_FAILED', `${where}: ${message || code || 'no answer'}`, { cause: error });
     }
     const body = await take(answer.body, more.limit ?? MAX_MANIFEST, where);
     if (answer.statusCode === 401 && mine && !more.again) {
       const challenge = String(answer.headers['www-authenticate'] ?? '');
-      this.authorization = await authorize(challenge, await credentials(this.host, process.env), where, this.signal);
+      this.authorization = await authorize(challenge, await credentials(this.host, process.env), where, more.signal);
       return this.call(method, path, { ...more, again: true });
     }
     return { status: answer.statusCode, headers: answer.headers, body };
@@ -116,8 +119,8 @@ export class Registry {
   }
 
   /** The blob with a SHA-256; undefined where there is none. @throws SourceError DOWNLOAD_FAILED, SOURCE_TOO_LARGE */
-  async blob(digest: string, limit: number): Promise<Buffer | undefined> {
-    const answer = await this.call('GET', `/v2/${this.repository}/blobs/sha256:${digest}`, { limit });
+  async blob(digest: string, limit: number, signal?: AbortSignal): Promise<Buffer | undefined> {
+    const answer = await this.call('GET', `/v2/${this.repository}/blobs/sha256:${digest}`, { limit, signal });
     if (answer.status === 404) return undefined;
     if (answer.status !== 200) throw this.failed('reading a blob', answer);
     return answer.body;
@@ -137,8 +140,8 @@ export class Registry {
   }
 
   /** A manifest by tag or digest; undefined where there is none. */
-  async manifest(reference: string): Promise<{ manifest: Manifest; digest: string } | undefined> {
-    const answer = await this.call('GET', `/v2/${this.repository}/manifests/${reference}`);
+  async manifest(reference: string, signal?: AbortSignal): Promise<{ manifest: Manifest; digest: string } | undefined> {
+    const answer = await this.call('GET', `/v2/${this.repository}/manifests/${reference}`, { signal });
     if (answer.status === 404) return undefined;
     if (answer.status !== 200) throw this.failed(`reading ${reference}`, answer);
     try {
@@ -151,7 +154,7 @@ export class Registry {
   /** Put a manifest under a tag, or under its digest. @returns its descriptor, and whether the registry keeps referrers itself */
   async putManifest(content: Manifest, tag?: string): Promise<{ descriptor: Descriptor; refers: boolean }> {
     const bytes = Buffer.from(JSON.stringify(content));
-    const digest = `sha256:${sha256(bytes)}`;
+    const digest = digestOf(content);
     const answer = await this.call('PUT', `/v2/${this.repository}/manifests/${tag ?? digest}`, { body: bytes, type: content.mediaType });
     if (answer.status !== 201) throw this.failed(`writing ${tag ?? 'a manifest'}`, answer);
     const { mediaType, artifactType, annotations } = content;

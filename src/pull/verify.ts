@@ -40,11 +40,7 @@ const AT_ONCE = 4;
  * Check a whole publication: index, sums, every file, every signature and attestation, and that nothing else is there.
  * @throws VerifyError as readIndex, or PUBLICATION_BROKEN with everything that is wrong; SourceError as the place
  */
-export async function verifyPublication(
-  place: Place,
-  demands: Omit<Demands, 'where'>,
-  { signal, onImage }: { signal?: AbortSignal | undefined; onImage?: (id: string) => void } = {},
-): Promise<Verification> {
+export async function verifyPublication(place: Place, demands: Omit<Demands, 'where'>, signal?: AbortSignal): Promise<Verification> {
   const reading = { place, signal };
   const opened = await readIndex(place, demands, signal);
   const { index } = opened;
@@ -55,7 +51,6 @@ export async function verifyPublication(
     index.images.map((image) => async () => {
       signal?.throwIfAborted();
       wrong.push(...(await imageFaults(reading, image, signer)));
-      onImage?.(image.id);
     }),
   );
   for (const { path, files } of index.superseded)
@@ -139,7 +134,7 @@ async function imageFaults(reading: Reading, image: PublishedImage, signer: Publ
       return found === undefined ? [] : [[name, found] as const];
     }),
   );
-  faults.push(...said(() => void demandAttested(image, texts, [signer]), image.path));
+  faults.push(...said(() => void demandAttested(image, texts, signer), image.path));
   for (const { name } of image.files)
     if (isSummary(name, image.image.name) && !summaryIsOf(text(name) ?? '', image.image.sha256))
       faults.push(`${image.path}/${name}: not about this image`);

@@ -52,12 +52,14 @@ export async function sha256File(path: string): Promise<string> {
 }
 
 /**
- * JSON with sorted keys and no white space, so that equal data gives equal bytes.
+ * JSON with sorted keys, so that equal data gives equal bytes.
  * Members that are undefined are left out, as JSON.stringify does.
+ * @param indent spaces for each level; no white space at all without it
  */
-export function canonicalJson(value: unknown): string {
-  return JSON.stringify(value, (_key, member: unknown) => {
+export function canonicalJson(value: unknown, indent = 0): string {
+  const sorted = (_key: string, member: unknown) => {
     if (member === null || typeof member !== 'object' || Array.isArray(member)) return member;
     return Object.fromEntries(Object.entries(member).sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)));
-  });
+  };
+  return JSON.stringify(value, sorted, indent);
 }

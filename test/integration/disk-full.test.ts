@@ -1,5 +1,4 @@
-import { execFileSync } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { ensureBuildImage } from '../../src/engine/build-image.ts';
 import { archiveImage } from '../../src/engine/image-archive.ts';
@@ -7,20 +6,10 @@ import { ownerLabels, thisOwner } from '../../src/engine/labels.ts';
 import type { Cell } from '../../src/plan/plan.ts';
 import { Store } from '../../src/sources/store.ts';
 import { leftovers, makeBench } from '../support/run-stand-in.ts';
+import { mountSmall } from '../support/small-disk.ts';
 import { standInOnEngine } from '../support/stand-in-on-engine.ts';
 
 const { engine, standIn } = await standInOnEngine();
-
-/** Mount a small file system in memory; false where that is not allowed. */
-function mountSmall(folder: string, size: string): boolean {
-  mkdirSync(folder, { recursive: true });
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${size}`, 'tmpfs', folder], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 const noisy = (cell: Cell): Cell => ({
   ...cell,
@@ -29,9 +18,10 @@ const noisy = (cell: Cell): Cell => ({
 
 test('a full output folder fails the cell with a clear error, and the results that were there stay', async ({ skip }) => {
   const bench = makeBench(engine, standIn.folder);
-  if (!mountSmall(bench.output, '1500k')) {
+  const unmount = mountSmall(bench.output, '1500k');
+  if (!unmount) {
     bench.remove();
-    skip('mounting a small file system is not allowed here');
+    return skip('mounting a small file system is not allowed here');
   }
   try {
     const [wide, narrow] = standIn.cells(['x86_64', 'x86_32']) as [Cell, Cell];
@@ -45,16 +35,17 @@ test('a full output folder fails the cell with a clear error, and the results th
     expect(readFileSync(`${bench.output}/SHA256SUMS`, 'utf8')).toBe(sums);
     expect(await leftovers(engine)).toEqual({ containers: 0, volumes: 0 });
   } finally {
-    execFileSync('umount', [bench.output]);
+    unmount();
     bench.remove();
   }
 });
 
 test('a full store fails the cell with a clear error, and nothing half-written stays in it', async ({ skip }) => {
   const bench = makeBench(engine, standIn.folder);
-  if (!mountSmall(bench.store, '8k')) {
+  const unmount = mountSmall(bench.store, '8k');
+  if (!unmount) {
     bench.remove();
-    skip('mounting a small file system is not allowed here');
+    return skip('mounting a small file system is not allowed here');
   }
   try {
     const result = await bench.run(standIn.cells());
@@ -64,7 +55,7 @@ test('a full store fails the cell with a clear error, and nothing half-written s
     expect(result.exit).toBe(3);
     expect(readdirSync(`${bench.store}/incoming`)).toEqual([]);
   } finally {
-    execFileSync('umount', [bench.store]);
+    unmount();
     bench.remove();
   }
 });
@@ -73,7 +64,8 @@ test.each(['30m', '600m'])(
   'a store of %s is too full for the build image: told, and nothing of it stays',
   async (size) => {
     const bench = makeBench(engine, standIn.folder);
-    if (!mountSmall(bench.store, size)) {
+    const unmount = mountSmall(bench.store, size);
+    if (!unmount) {
       bench.remove();
       return;
     }
@@ -88,7 +80,7 @@ test.each(['30m', '600m'])(
       expect(await new Store(bench.store).list()).toEqual([]);
       expect(await leftovers(engine)).toEqual({ containers: 0, volumes: 0 });
     } finally {
-      execFileSync('umount', [bench.store]);
+      unmount();
       bench.remove();
     }
   },

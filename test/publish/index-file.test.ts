@@ -15,8 +15,19 @@ beforeAll(async () => {
   index = indexOf(folder);
 });
 
-test('an index is read as it was written', () => {
+test('an index is read as it was written, and written in the same bytes whatever the order of its members', () => {
   expect(parseIndex(indexText(index), 'it')).toEqual(index);
+  const reversed = (value: unknown): unknown =>
+    Array.isArray(value)
+      ? value.map(reversed)
+      : value !== null && typeof value === 'object'
+        ? Object.fromEntries(
+            Object.entries(value)
+              .reverse()
+              .map(([name, member]) => [name, reversed(member)]),
+          )
+        : value;
+  expect(indexText(reversed(index) as PublicationIndex)).toBe(indexText(index));
 });
 
 describe('an index is refused that', () => {

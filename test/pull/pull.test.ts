@@ -1,4 +1,7 @@
+import { execFileSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { indexComment, indexText, lastingSignature, type PublicationIndex } from '../../src/publish/index-file.ts';
@@ -7,6 +10,7 @@ import { minisignSignature } from '../../src/publish/minisign.ts';
 import { sha256 } from '../../src/util/hash.ts';
 import { type Called, pvgrub } from '../support/cli.ts';
 import { serve } from '../support/http-server.ts';
+import { hasJudge } from '../support/judges.ts';
 import { lastingFolder } from '../support/lasting-folder.ts';
 import { indexOf, makeArtifacts, publishTo } from '../support/published.ts';
 import { type Site, site } from '../support/site.ts';
@@ -280,6 +284,46 @@ describe('nothing wrong is installed', () => {
       return true;
     };
     expect((await refused()).code).toBe(3);
+  });
+
+  test.skipIf(!hasJudge('openssl'))('a server that leads from https to a place without it', async () => {
+    const own = tempFolder();
+    const request = [
+      'req',
+      '-x509',
+      '-newkey',
+      'rsa:2048',
+      '-nodes',
+      '-days',
+      '2',
+      '-subj',
+      '/CN=localhost',
+      '-keyout',
+      'key',
+      '-out',
+      'cert',
+    ];
+    execFileSync('openssl', request, { cwd: own, stdio: 'ignore' });
+    const secure = createServer({ key: readFileSync(join(own, 'key')), cert: readFileSync(join(own, 'cert')) }, (asked, response) => {
+      const there = readFileSync(join(good, (asked.url as string).slice(1)));
+      // All is as it should be, but for where the image is.
+      if (asked.url?.endsWith(IMAGE)) response.writeHead(302, { location: `${server.url}${asked.url}` }).end();
+      else response.writeHead(200).end(there);
+    });
+    await new Promise<void>((resolve) => secure.listen(0, '127.0.0.1', resolve));
+    try {
+      const url = `https://127.0.0.1:${(secure.address() as AddressInfo).port}`;
+      const env = { XDG_STATE_HOME: join(own, 'state'), NODE_TLS_REJECT_UNAUTHORIZED: '0' };
+      const args = ['pull', '4.17-x86_64', '--from', url, '--key', publicKeyLine(key.public), '--out', 'out'];
+      const before = server.requests.length;
+      const called = await pvgrub(args, { cwd: own, env });
+      expect(called).toMatchObject({ code: 3, stderr: expect.stringContaining('leads from https to a place without it') });
+      expect(server.requests.length).toBe(before);
+      expect(existsSync(join(own, 'out', IMAGE))).toBe(false);
+    } finally {
+      secure.closeAllConnections();
+      secure.close();
+    }
   });
 
   test('a disk that is full while installing', async ({ skip }) => {
