@@ -287,3 +287,32 @@ test('the tag of an image that is withdrawn gives the image no more', async () =
   expect(manifest.artifactType).toBe('application/vnd.pvgrub-forge.withdrawn.v1');
   expect((await verifyPublication(await placeAt(registry.address), demands())).index.images.map(({ id }) => id)).toEqual([NARROW]);
 });
+
+test('who publishes while somebody else has done so is told, and undoes nothing', async () => {
+  const registry = await memoryRegistry();
+  await publishTo(registry.address, [WIDE]);
+  const { target } = ociTarget(registry.address);
+  await target.lock();
+  await publishTo(registry.address);
+  await expect(target.commit(new Map([['index.json', Buffer.from('{}')]]))).rejects.toMatchObject({
+    code: 'FILE_THERE',
+    hint: 'publish again',
+  });
+  expect((await verifyPublication(await placeAt(registry.address), demands())).index.images).toHaveLength(2);
+});
+
+test('who we are to a registry is not told to the place where it sends uploads', async () => {
+  const elsewhere = await serve((request, response) => void request.resume().on('end', () => response.writeHead(201).end()));
+  const server = await serve((request, response) => {
+    if (request.headers.authorization === undefined) return void response.writeHead(401, { 'www-authenticate': 'Basic realm="x"' }).end();
+    if (request.method === 'POST') return void response.writeHead(202, { location: `${elsewhere.url}/upload` }).end();
+    response.writeHead(404).end();
+  });
+  const host = server.url.replace('http://', '');
+  process.env['DOCKER_CONFIG'] = tempFolder();
+  writeFileSync(join(process.env['DOCKER_CONFIG'], 'config.json'), JSON.stringify({ auths: { [host]: { auth: 'amFuZTpz' } } }));
+  expect(await new Registry(`oci://${host}/pv-grub`).putBlob(Buffer.from('a blob'))).toBe(true);
+  delete process.env['DOCKER_CONFIG'];
+  expect(server.requests.at(-1)?.headers.authorization).toBe('Basic amFuZTpz');
+  expect(elsewhere.requests.map(({ headers }) => headers.authorization)).toEqual([undefined]);
+});

@@ -190,12 +190,15 @@ describe('nothing wrong is installed', () => {
     ['no index', (at) => writeFileSync(join(at, 'index.json'), ''), 'INDEX_INVALID'],
     ['an index by another key', signed(() => ({}), newKey()), 'SIGNATURE_INVALID'],
     [
-      'an index that swaps the images of two cells',
-      signed(({ images }) => {
-        const [a, b] = [wanted(WIDE), wanted('pv-grub-4.17.4-x86_64')];
-        return { images: images.map((one) => (one.id === a.id ? { ...one, image: b.image, files: b.files } : one)) };
-      }),
-      '',
+      'an index that gives out an older image as a newer one, signature and all',
+      (at) => {
+        const [newer, old] = [wanted(WIDE), wanted('pv-grub-4.17.4-x86_64')];
+        for (const { name } of [old.image, ...old.files]) cpSync(join(at, old.path, name), join(at, newer.path, name));
+        signed(({ images }) => ({ images: images.map((one) => (one.id === WIDE ? { ...one, image: old.image, files: old.files } : one)) }))(
+          at,
+        );
+      },
+      'is for another image',
     ],
     [
       'an index with a path out of its folder',

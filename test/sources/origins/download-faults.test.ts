@@ -4,7 +4,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { errorText } from '../../../src/errors.ts';
-import { type DownloadOptions, download } from '../../../src/sources/origins/download.ts';
+import { type DownloadOptions, download, isTooSlow } from '../../../src/sources/origins/download.ts';
 import { sendWithRange, serve } from '../../support/http-server.ts';
 import { tempFolder } from '../../support/tar-maker.ts';
 
@@ -173,4 +173,14 @@ test('a full disk is an error of its own', async (context) => {
   } finally {
     execFileSync('umount', [small]);
   }
+});
+
+test.each([
+  [10, 61_000, true],
+  [30_000, 61_000, true],
+  [31_000, 61_000, false],
+  [10, 59_000, false],
+  [10_000_000, 3_600_000, false],
+])('%i bytes in %i ms are too slow to wait for: %s', (bytes, ms, slow) => {
+  expect(isTooSlow(bytes, ms)).toBe(slow);
 });
