@@ -7,6 +7,8 @@ import type { BootCase, BootSubject, GuestDisk } from './types.ts';
 export interface JobCase {
   /** Three digits: the order, and the name of its folder. */
   id: string;
+  /** Seconds. */
+  limit: number;
   subject: BootSubject;
   bootCase: BootCase;
 }
@@ -42,7 +44,7 @@ function roomFor(disk: GuestDisk, image: number): GuestDisk {
 /** The ids of a job's cases: every image's cases, in order. */
 export function jobCases(subjects: readonly BootSubject[]): JobCase[] {
   const all = subjects.flatMap((subject) => subject.cases.map((bootCase) => ({ subject, bootCase })));
-  return all.map((entry, i) => ({ ...entry, id: String(i + 1).padStart(3, '0') }));
+  return all.map((entry, i) => ({ ...entry, id: String(i + 1).padStart(3, '0'), limit: entry.bootCase.limit }));
 }
 
 /**

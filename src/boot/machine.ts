@@ -1,10 +1,8 @@
 import type { Writable } from 'node:stream';
 import type { OutputChunk } from '../engine/demux.ts';
 import { readable, Splitter } from './console.ts';
-import type { JobCase } from './job.ts';
-import { judge, untried } from './judge.ts';
-import type { BootSubject, CaseResult } from './types.ts';
-import { type Action, Watch } from './watch.ts';
+import type { Ending } from './judge.ts';
+import type { Action } from './watch.ts';
 
 /** Lines of Xen's console that are kept for a log. */
 const KEPT = 4000;
@@ -13,38 +11,54 @@ const KNOCK_MS = 200;
 /** How much longer than dom0 the harness waits for a case, for what dom0 does before and after it. */
 const PATIENCE_MS = 30_000;
 
+/** Who watches one boot: gets the guest's text, says what to do, and keeps what Xen and xl say. */
+export interface CaseWatch {
+  text(chunk: string, now: number): Action[];
+  readonly xen: string[];
+  readonly xl: string[];
+  /** How many events a case with `stress` sent. */
+  events: number;
+}
+
+/** One boot, as a machine knows it. */
+export interface MachineCase {
+  /** The folder of the job disk that it is in. */
+  id: string;
+  /** Seconds that dom0 gives it. */
+  limit: number;
+}
+
 /** What a machine's two serial ports are for, and how long each may be silent. */
-export interface MachineOptions {
+export interface MachineOptions<Case extends MachineCase, Watcher extends CaseWatch> {
   nonce: string;
-  cases: readonly JobCase[];
-  /** Images that never came as far as a menu or a prompt: their other cases are not tried. Added to. */
-  hopeless: Set<BootSubject>;
-  /** Images that did once. Added to. */
-  alive: Set<BootSubject>;
+  cases: readonly Case[];
   /** From a saved state: dom0 waits for our word already. */
   saved: boolean;
   /** How long dom0 may take to come up, in milliseconds. */
   startMs: number;
-  onResult: (entry: JobCase, result: CaseResult) => void;
+  /** A case begins; undefined: it is left out. */
+  begun: (entry: Case, now: number) => Watcher | undefined;
+  /** A case has ended. */
+  ended: (entry: Case, watch: Watcher, ending: Ending) => void;
   /** Called when the machine has to be stopped: it did not come up, or hangs. */
   stop: () => void;
 }
 
 /**
- * One run of the boot container, as its ports tell it: gives dom0 the word to go on, presses keys, judges each case as
- * it ends. Timers are its only effect; ended with {@link Machine.over}.
+ * One run of the boot container, as its ports tell it: gives dom0 the word to go on, has each case watched, presses the
+ * keys that are wanted. Timers are its only effect; ended with {@link Machine.over}.
  */
-export class Machine {
-  private readonly options: MachineOptions;
+export class Machine<Case extends MachineCase, Watcher extends CaseWatch> {
+  private readonly options: MachineOptions<Case, Watcher>;
   private readonly splitter: Splitter;
   private readonly errors: string[] = [];
   private readonly timers = new Set<NodeJS.Timeout>();
   private deadline: NodeJS.Timeout | undefined;
   private knock: NodeJS.Timeout | undefined;
   private input: Writable | undefined;
-  private current: { entry: JobCase; watch: Watch } | undefined;
+  private current: { entry: Case; watch: Watcher } | undefined;
   private errorRest = '';
-  private readonly judged = new Set<JobCase>();
+  private readonly gone = new Set<Case>();
   /** dom0 came up and has the job; with it, Xen's version. */
   hypervisor: string | undefined;
   /** All cases were gone through. */
@@ -52,7 +66,7 @@ export class Machine {
   /** What dom0 said before it gave up. */
   failure: string | undefined;
 
-  constructor(options: MachineOptions) {
+  constructor(options: MachineOptions<Case, Watcher>) {
     this.options = options;
     this.splitter = new Splitter(options.nonce);
   }
@@ -80,11 +94,11 @@ export class Machine {
     }
   }
 
-  /** The machine is gone: judges the case that was under way, if any. Gives the cases that have no result. */
-  over(): JobCase[] {
-    if (this.current) this.verdict({ timedOut: false, machineLost: true });
+  /** The machine is gone: ends the case that was under way, if any. Gives the cases that were not gone through. */
+  over(): Case[] {
+    if (this.current) this.close({ timedOut: false, machineLost: true });
     this.quiet();
-    return this.options.cases.filter((entry) => !this.judged.has(entry));
+    return this.options.cases.filter((entry) => !this.gone.has(entry));
   }
 
   /** Stop all timers, however the machine ended: what was under way can still be judged. */
@@ -137,7 +151,7 @@ export class Machine {
         break;
       case 'end': {
         // What `timeout -s KILL` ends with.
-        this.verdict({ timedOut: Number(rest[0]) === 137, machineLost: false });
+        this.close({ timedOut: Number(rest[0]) === 137, machineLost: false });
         break;
       }
       case 'stress':
@@ -150,31 +164,27 @@ export class Machine {
     }
   }
 
-  private begin(entry: JobCase): void {
-    const { subject, bootCase } = entry;
-    if (this.options.hopeless.has(subject)) {
+  private begin(entry: Case): void {
+    const watch = this.options.begun(entry, Date.now());
+    if (watch === undefined) {
       this.expire(PATIENCE_MS);
-      this.judged.add(entry);
-      this.options.onResult(entry, untried(bootCase, 'no menu came in an earlier case'));
+      this.gone.add(entry);
       this.send('skip\n');
       return;
     }
-    this.current = { entry, watch: new Watch(bootCase, Date.now()) };
-    this.expire(bootCase.limit * 1000 + PATIENCE_MS);
+    this.current = { entry, watch };
+    this.expire(entry.limit * 1000 + PATIENCE_MS);
     this.send('go\n');
   }
 
-  private verdict(ending: Parameters<typeof judge>[1]): void {
+  private close(ending: Ending): void {
     if (!this.current) return;
     const { entry, watch } = this.current;
     this.current = undefined;
     for (const timer of this.timers) clearTimeout(timer);
     this.timers.clear();
-    this.judged.add(entry);
-    const { alive, hopeless } = this.options;
-    if (watch.alive) alive.add(entry.subject);
-    else if (!alive.has(entry.subject)) hopeless.add(entry.subject);
-    this.options.onResult(entry, judge(watch, ending));
+    this.gone.add(entry);
+    this.options.ended(entry, watch, ending);
   }
 
   private act(actions: readonly Action[]): void {
@@ -183,6 +193,11 @@ export class Machine {
       if (action.type === 'finish') this.later(200, '\x1d');
       else this.later(action.afterMs, action.bytes);
     }
+  }
+
+  /** Keys that somebody presses; dom0 has them for the guest while a case is under way. */
+  type(bytes: Uint8Array): void {
+    if (this.current) this.input?.write(bytes);
   }
 
   private later(ms: number, bytes: string): void {

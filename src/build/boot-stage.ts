@@ -31,6 +31,13 @@ export interface BootStageContext {
   choice: BootChoice;
 }
 
+/** The boot image on an engine, made where it is not there. @throws EngineError, SourceError as ensureBootImage */
+export function readyBootImage({ engine, settings, cwd, labels, signal, emit }: Omit<BootStageContext, 'choice'>): Promise<BootImage> {
+  const say = (text: string) => emit({ type: 'note', text });
+  const fetch = { store: new Store(settings.store), settings, cwd, signal, events: sourceEvents(emit) };
+  return ensureBootImage(engine, fetch, { settings, labels, signal, say });
+}
+
 /** Boots images for a run; the boot image is made sure of once, when the first one is to be booted. */
 export class BootStage {
   private readonly context: BootStageContext;
@@ -40,18 +47,11 @@ export class BootStage {
     this.context = context;
   }
 
-  private ready(): Promise<BootImage> {
-    const { engine, settings, cwd, labels, signal, emit } = this.context;
-    const say = (text: string) => emit({ type: 'note', text });
-    const fetch = { store: new Store(settings.store), settings, cwd, signal, events: sourceEvents(emit) };
-    this.image ??= ensureBootImage(engine, fetch, { settings, labels, signal, say });
-    return this.image;
-  }
-
   /** Boot images, all in one machine. @throws EngineError, SourceError; the signal's reason */
   async boot(subjects: readonly BootSubject[]): Promise<BootReport[]> {
     const { engine, labels, signal, emit, choice } = this.context;
-    const image = await this.ready();
+    this.image ??= readyBootImage(this.context);
+    const image = await this.image;
     return bootImages(subjects, {
       engine,
       image,

@@ -6,11 +6,11 @@ import { extract, type Pack, pack } from 'tar-stream';
 import { EngineError, ForgeError, isDiskFull } from '../errors.ts';
 import { engineError, statusOf } from './engine.ts';
 
-/** A file to put into a container; content in memory, or a file on disk with its size in bytes. */
+/** A file to put into a container; content in memory, or a file on disk with its size in bytes, or as much of one from `start` on. */
 export interface PutFile {
   /** Path below the folder given. */
   name: string;
-  content: Uint8Array | { path: string; size: number };
+  content: Uint8Array | { path: string; size: number; start?: number };
   mode?: number;
 }
 
@@ -33,7 +33,10 @@ async function fill(tar: Pack, files: readonly PutFile[], owner: number): Promis
         tar.entry({ ...common, name, mode, size: content.length }, Buffer.from(content), (error) => (error ? reject(error) : resolve())),
       );
     } else {
-      await pipeline(createReadStream(content.path, { highWaterMark: 1 << 20 }), tar.entry({ ...common, name, mode, size: content.size }));
+      const { path, size, start = 0 } = content;
+      // More than its size would break the archive, if the file grows meanwhile.
+      const stream = createReadStream(path, { highWaterMark: 1 << 20, start, ...(size === 0 ? {} : { end: start + size - 1 }) });
+      await pipeline(stream, tar.entry({ ...common, name, mode, size }));
     }
   }
   tar.finalize();

@@ -25,8 +25,10 @@ export interface ContainerSpec {
   user?: string;
   /** Its standard input can be written to while it runs. */
   input?: boolean;
-  /** Devices of the engine's machine that it may use, with the group that owns them there. */
-  devices?: { path: string; group: number }[];
+  /** Devices of the engine's machine that it may use, with the group that owns them there; `at`: under this name, and to read only. */
+  devices?: { path: string; group: number; at?: string }[];
+  /** Files of the engine's machine that it may read, where it has them, and the group that may read them there. */
+  binds?: { path: string; at: string; group?: number }[];
   limits: { memory: number; pids: number };
 }
 
@@ -36,6 +38,7 @@ export const CELL = '/cell';
 /** What every container of ours is denied, and given: see design, "the build runs as the container's main process". */
 function createOptions(spec: ContainerSpec): ContainerCreateOptions {
   const { place = CELL } = spec;
+  const owners = [...(spec.devices ?? []), ...(spec.binds ?? [])].flatMap(({ group }) => group ?? []);
   return {
     Image: spec.image,
     Cmd: spec.command,
@@ -61,14 +64,19 @@ function createOptions(spec: ContainerSpec): ContainerCreateOptions {
       ...(spec.devices === undefined
         ? {}
         : {
-            Devices: spec.devices.map(({ path }) => ({ PathOnHost: path, PathInContainer: path, CgroupPermissions: 'rw' })),
-            GroupAdd: spec.devices.map(({ group }) => String(group)),
+            Devices: spec.devices.map(({ path, at }) => ({
+              PathOnHost: path,
+              PathInContainer: at ?? path,
+              CgroupPermissions: at === undefined ? 'rw' : 'r',
+            })),
           }),
+      ...(owners.length === 0 ? {} : { GroupAdd: owners.map(String) }),
       ...(spec.volume === undefined
         ? {}
         : {
             Mounts: [
               { Type: 'volume', Source: spec.volume, Target: place },
+              ...(spec.binds ?? []).map(({ path, at }) => ({ Type: 'bind', Source: path, Target: at, ReadOnly: true })),
               ...(spec.inMemory === undefined ? [] : [{ Type: 'volume', Source: spec.volume, Target: '/disk', ReadOnly: true }]),
               ...(spec.reads === undefined ? [] : [{ Type: 'volume', Source: spec.reads.volume, Target: spec.reads.at, ReadOnly: true }]),
             ],

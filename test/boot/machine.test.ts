@@ -2,6 +2,7 @@ import { PassThrough } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { casesFor } from '../../src/boot/cases.ts';
 import { jobCases } from '../../src/boot/job.ts';
+import { judging } from '../../src/boot/judging.ts';
 import { Machine } from '../../src/boot/machine.ts';
 import type { BootSubject, CaseResult } from '../../src/boot/types.ts';
 import { guestWords, MENU } from '../support/boot-text.ts';
@@ -20,11 +21,9 @@ function held(saved = true) {
   const machine = new Machine({
     nonce: NONCE,
     cases: jobCases([subject]),
-    hopeless: new Set(),
-    alive: new Set(),
+    ...judging({ hopeless: new Set(), alive: new Set() }, (entry, result) => void results.push([entry.id, result])),
     saved,
     startMs: 10_000,
-    onResult: (entry, result) => void results.push([entry.id, result]),
     stop: () => {
       stopped = true;
     },
