@@ -62,6 +62,7 @@ export type UsageCode =
   | 'LOCK_INVALID'
   | 'FILE_UNREADABLE'
   | 'FILE_THERE'
+  | 'DOMAIN_INVALID'
   | 'KEY_INVALID'
   | 'KEY_MISSING'
   | 'SETUP_FORBIDDEN'

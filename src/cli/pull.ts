@@ -7,10 +7,8 @@ import type { PublicKey } from '../publish/key.ts';
 import { chooseImages } from '../pull/choose.ts';
 import { bootFolder, runningXen } from '../pull/host.ts';
 import { type Installed, install, rollBack } from '../pull/install.ts';
-import { placeAt } from '../pull/place.ts';
+import { openPublication } from '../pull/open-publication.ts';
 import { pullImage } from '../pull/pull.ts';
-import { readIndex } from '../pull/read-index.ts';
-import { recall } from '../pull/seen.ts';
 import { print, printJson } from './context.ts';
 import { interruptSignal } from './interrupt.ts';
 import { publicKeyOf } from './verify.ts';
@@ -43,11 +41,7 @@ export async function pullCommand(selectors: string[], options: PullOptions): Pr
   const installs = options.install || options.to !== undefined;
   // Where it cannot be installed is said before anything is downloaded.
   const folder = installs ? await target() : undefined;
-  const place = await placeAt(options.from);
-  const memory = await recall(stateFolder(), key);
-  const opened = await readIndex(place, { key, seen: (name) => memory.of(name), now: new Date() });
-  memory.demandSame(place.name, opened.index.publication);
-  await memory.keep(place.name, opened);
+  const { place, opened } = await openPublication(options.from, key, stateFolder());
   const { images, notes } = chooseImages(selectors, opened.index.images, xen);
   for (const note of notes) process.stderr.write(`pvgrub: ${note}\n`);
   if (folder !== undefined) demandOneOfEach(images);

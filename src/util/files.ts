@@ -11,13 +11,19 @@ export function besides(path: string): string {
 /**
  * Write a file so that a reader sees the old content or the new, never a half: written aside, synced, renamed.
  * On any error the temporary file is removed and `path` is as it was.
+ * @param like whose mode and owner it gets
  */
-export async function writeFileAtomic(path: string, data: string | Uint8Array): Promise<void> {
+export async function writeFileAtomic(path: string, data: string | Uint8Array, like?: Pick<Stats, 'mode' | 'uid' | 'gid'>): Promise<void> {
   await mkdir(dirname(path), { recursive: true });
   const aside = besides(path);
   try {
-    const handle = await open(aside, 'wx', 0o644);
+    const handle = await open(aside, 'wx', like === undefined ? 0o644 : 0o600);
     try {
+      if (like) {
+        // Who may not give files away keeps them.
+        await handle.chown(like.uid, like.gid).catch(() => {});
+        await handle.chmod(like.mode & 0o7777);
+      }
       await handle.writeFile(data);
       await handle.sync();
     } finally {

@@ -1,0 +1,32 @@
+import { readFile } from 'node:fs/promises';
+import { refusalOf } from '../../errors.ts';
+import type { BootThrough, Domain } from './domain.ts';
+import { readLibvirtDomain, rewriteLibvirt } from './libvirt.ts';
+import { readXlDomain, rewriteXl } from './xl.ts';
+
+/** A domain's configuration, in whatever format it is. */
+export interface DomainFile {
+  path: string;
+  text: string;
+  domain: Domain;
+}
+
+const isXml = (text: string) => /^\s*</.test(text);
+
+/** Read a domain's configuration: xl's or xm's, or libvirt XML. Pure. @throws UsageError DOMAIN_INVALID */
+export function parseDomain(text: string, where: string): Domain {
+  return isXml(text) ? readLibvirtDomain(text, where) : readXlDomain(text, where);
+}
+
+/** The same configuration, booting through a loader. Pure. @throws UsageError DOMAIN_INVALID */
+export function rewriteDomain({ path, text }: DomainFile, through: BootThrough): string {
+  return isXml(text) ? rewriteLibvirt(text, path, through) : rewriteXl(text, path, through);
+}
+
+/** @throws UsageError FILE_UNREADABLE, DOMAIN_INVALID */
+export async function readDomain(path: string): Promise<DomainFile> {
+  const text = await readFile(path, 'utf8').catch((error: Error) => {
+    throw refusalOf(error, path, ['ENOENT']) ?? error;
+  });
+  return { path, text, domain: parseDomain(text, path) };
+}

@@ -1,0 +1,33 @@
+import { closeSync, fstatSync, openSync, readFileSync, readSync, type Stats } from 'node:fs';
+import { Area } from './disk/area.ts';
+
+/** A disk image or block device, open for reading. */
+export interface OpenArea {
+  area: Area;
+  stat: Stats;
+  close: () => void;
+}
+
+/** Size of a block device in bytes: Linux's own number of sectors (Documentation/ABI/stable/sysfs-block). */
+function deviceSize({ rdev }: Stats): number {
+  // glibc's makedev(): minor's low byte, major, minor's rest.
+  const numbers = `${(rdev >>> 8) & 0xfff}:${(rdev & 0xff) | (Math.floor(rdev / 2 ** 12) & 0xfff00)}`;
+  return Number(readFileSync(`/sys/dev/block/${numbers}/size`, 'utf8')) * 512;
+}
+
+/** Open a file or block device for reading. Its size is 0 for anything else. @throws the system's error */
+export function openArea(path: string): OpenArea {
+  const fd = openSync(path, 'r');
+  try {
+    const stat = fstatSync(fd);
+    const size = stat.isFile() ? stat.size : stat.isBlockDevice() ? deviceSize(stat) : 0;
+    const readAt = (offset: number, length: number) => {
+      const bytes = Buffer.alloc(length);
+      return bytes.subarray(0, readSync(fd, bytes, 0, length, offset));
+    };
+    return { area: new Area(readAt, size), stat, close: () => closeSync(fd) };
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
+}
