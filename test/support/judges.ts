@@ -12,8 +12,10 @@ const JUDGES = {
   'dpkg-deb': 'dpkg',
   htpasswd: 'apache2-utils',
   lintian: 'lintian',
+  mke2fs: 'e2fsprogs',
   minisign: 'minisign',
   openssl: 'openssl',
+  sfdisk: 'fdisk',
   skopeo: 'skopeo',
   'ssh-keygen': 'openssh-client',
 } as const;

@@ -105,10 +105,11 @@ function kernelAfter(lines: readonly string[], at: number): string | undefined {
 }
 
 /** A `root` line: left alone where it is right, or may be of another system on another disk. */
-function mendedRoot(line: string, argument: string, kernel: string | undefined, { device, exists }: MenuPlan): string {
+function mendedRoot(line: string, argument: string, kernel: string | undefined, plan: MenuPlan): string {
+  const { device } = plan;
   const [text = ''] = argument.split(/\s/);
   const named = parseDevice(text);
-  const elsewhere = named !== undefined && named.disk !== device.disk && (kernel === undefined || !exists(kernel));
+  const elsewhere = named !== undefined && named.disk !== device.disk && (kernel === undefined || !plan.exists(rightPath(kernel, plan)));
   if (elsewhere || text === deviceText(device)) return line;
   return `${/^\s*/.exec(line)?.[0]}root\t\t${deviceText(device)}`;
 }
@@ -134,8 +135,11 @@ function mendedLines(all: readonly string[], plan: MenuPlan): string[] {
   });
 }
 
-/** Sets a command of the beginning, where it is missing or wrong. */
-function withGlobal(lines: readonly string[], command: string, value: string, right: (argument: string) => boolean): string[] {
+/** Sets a command of the beginning where it is wrong, or missing and wanted. */
+function withGlobal(
+  lines: readonly string[],
+  { command, value, right, wanted }: { command: string; value: string; right: (argument: string) => boolean; wanted: boolean },
+): string[] {
   const first = lines.findIndex((line) => /^\s*title\b/.test(line) || line.startsWith('### BEGIN'));
   const end = first < 0 ? lines.length : first;
   const at = lines.findLastIndex((line, i) => i < end && new RegExp(`^\\s*${command}\\b`).test(line));
@@ -146,6 +150,7 @@ function withGlobal(lines: readonly string[], command: string, value: string, ri
       .replace(/^[\s=]+/, '');
     return right(argument) ? [...lines] : lines.with(at, `${command}\t\t${value}`);
   }
+  if (!wanted) return [...lines];
   // After the comments that the file begins with.
   const start = lines.findIndex((line) => line.trim() !== '' && !line.startsWith('#'));
   const place = Math.min(start < 0 ? 0 : start, end);
@@ -173,8 +178,14 @@ export function repairedMenu(text: string, plan: MenuPlan): string {
     result = [...result.join('\n').trimEnd().split('\n'), '', ...freshHead(fresh), '', ...entries(plan, fresh), END, ''];
   }
   const count = parseLegacyMenu(result.join('\n')).entries.filter(({ commands }) => commands.length > 0).length;
-  result = withGlobal(result, 'timeout', String(plan.timeout), (argument) => /^\d+$/.test(argument));
-  result = withGlobal(result, 'default', '0', (argument) => argument === 'saved' || (/^\d+$/.test(argument) && Number(argument) < count));
+  result = withGlobal(result, {
+    command: 'timeout',
+    value: String(plan.timeout),
+    right: (argument) => /^\d+$/.test(argument),
+    wanted: true,
+  });
+  const isEntry = (argument: string) => argument === 'saved' || (/^\d+$/.test(argument) && Number(argument) < count);
+  result = withGlobal(result, { command: 'default', value: '0', right: isEntry, wanted: false });
   return result.join('\n');
 }
 
