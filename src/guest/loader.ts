@@ -97,7 +97,9 @@ function extObstacle(loader: LoaderKind, ext: ExtSuper): Obstacle | undefined {
   const { incompat, blockSize } = ext;
   const known = loader.loader === 'pvgrub2' ? GRUB2_EXT : LEGACY_EXT;
   let wrong = incompat & ~known;
-  if (!readsNewer(loader)) wrong |= incompat & (INCOMPAT['64bit'] | INCOMPAT.meta_bg);
+  // With meta_bg the first block of group descriptors is where it always was: a small file system has no other.
+  const scattered = Math.ceil(ext.size / blockSize / ext.blocksPerGroup) > blockSize / ext.descSize ? INCOMPAT.meta_bg : 0;
+  if (!readsNewer(loader)) wrong |= incompat & (INCOMPAT['64bit'] | scattered);
   if (wrong !== 0) {
     const names = incompatNames(wrong);
     const ways = names.flatMap((name) => WITHOUT[name] ?? []);

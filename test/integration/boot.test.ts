@@ -1,13 +1,16 @@
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { BootReport } from '../../src/boot/types.ts';
 import type { Metadata } from '../../src/build/metadata.ts';
+import { readFileFrom } from '../../src/engine/archive.ts';
+import { createContainer, removeContainer } from '../../src/engine/container.ts';
 import type { Event } from '../../src/report/events.ts';
 import { debianMirrors } from '../../src/sources/origins/debian.ts';
 import { type Called, pvgrub } from '../support/cli.ts';
+import { MKE2FS, makeDisk } from '../support/guest-disk.ts';
 import { tinyGuest } from '../support/images.ts';
 import { makeProduct } from '../support/product.ts';
 import { leftovers, testEngine } from '../support/run-stand-in.ts';
@@ -101,6 +104,63 @@ describe.skipIf(mirrors.length === 0)('images in a real Xen', () => {
     expect(told[crash]).toMatchObject({ ok: false, said: expect.stringMatching(/^it crashed before its menu: \(XEN\) .*(#UD|opcode)/) });
     expect(told[crash]?.diagnosis.join('\n')).toMatch(/EIP|RIP/);
     expect(told[good]).toMatchObject({ ok: true, said: 'the guest kernel started' });
+  });
+
+  describe.skipIf(!MKE2FS)("a guest's own disk", () => {
+    const CFG = 'set timeout=9\nmenuentry Linux {\n  linux /boot/vmlinuz-1 root=/dev/xvda console=hvc0\n  initrd /boot/initrd.img-1\n}\n';
+    let linux: Buffer;
+    let initrd: Buffer;
+    beforeAll(async () => {
+      const engine = await testEngine();
+      const [image] = await engine.docker.listImages({ filters: { reference: ['pvgrub-forge-boot'] } });
+      const labels = { 'org.pvgrub-forge.test': '1' };
+      const container = await createContainer(engine, {
+        image: image?.Id ?? '',
+        command: ['true'],
+        env: {},
+        labels,
+        limits: { memory: 2 ** 28, pids: 9 },
+      });
+      [linux, initrd] = (await Promise.all(
+        ['/kit/bzImage', '/kit/linux-initrd'].map(async (path) => (await readFileFrom(container, path))?.content),
+      )) as [Buffer, Buffer];
+      await removeContainer(container);
+    });
+    const disk = (menu: string) =>
+      makeDisk({ 'boot/grub/grub.cfg': menu, 'boot/vmlinuz-1': linux, 'boot/initrd.img-1': initrd }, '-t ext4', {
+        size: 64,
+        partition: true,
+      });
+    const trying = (path: string, ...more: string[]) =>
+      call('guest', 'try', path, '--image', placed('x86_64', IMAGES.x86_64), '--memory', '288', ...more);
+
+    test('boots as far as its kernel, its console is shown, and not a byte of it changes', async () => {
+      const path = disk(CFG);
+      const before = readFileSync(path);
+      const tried = await trying(path);
+      expect(tried).toMatchObject({
+        code: 0,
+        stderr: expect.stringMatching(/as xvda[\s\S]*its kernel started \(menu after [\d.]+ s, kernel after/),
+      });
+      expect(tried.stdout).toMatch(/GNU GRUB[\s\S]*\[ +0\.0+\] Linux version 6/);
+      expect(readFileSync(path).equals(before)).toBe(true);
+    });
+
+    test('that only root may read is sent; what does not boot is told, and checked before', async () => {
+      const path = disk(CFG.replaceAll('-1', '-2'));
+      chmodSync(path, 0o600);
+      const tried = await trying(path, '--json', '--until', 'kernel', '--limit', '60');
+      expect(tried).toMatchObject({
+        code: 5,
+        stderr: expect.stringContaining('expect trouble: (hd0,0)/boot/grub/grub.cfg:3: there is no kernel (hd0,0)/boot/vmlinuz-2'),
+      });
+      expect(JSON.parse(tried.stdout)).toMatchObject({
+        ok: false,
+        menu: expect.any(Number),
+        kernel: null,
+        said: expect.stringContaining('the menu came, but no kernel'),
+      });
+    });
   });
 
   test('a placed image that is not the one of its metadata is refused, and nothing is written', async () => {

@@ -22,6 +22,9 @@ const BOOT_NAMES = [
   'disk',
 ];
 
+/** One of them is in every configuration. */
+const KNOWN = new Set(['name', 'memory', 'vcpus', 'vif', ...BOOT_NAMES]);
+
 /** @throws UsageError DOMAIN_INVALID where only Python could tell */
 function plain(config: XlConfig, where: string): (name: string) => Assignment['value'] {
   for (const { name, value, line, indented } of config.assignments) {
@@ -51,6 +54,10 @@ function typeOf(get: (name: string) => Assignment['value']): Domain['type'] {
 export function readXlDomain(text: string, where: string): Domain {
   const config = parseXlConfig(text, where);
   const get = plain(config, where);
+  if (!config.assignments.some(({ name }) => KNOWN.has(name)))
+    throw new UsageError('DOMAIN_INVALID', `${where} has nothing of a domain in it`, {
+      expected: 'a configuration of xl or xm, or libvirt XML',
+    });
   const root = textOf(get('root'));
   const disks = get('disk');
   const words = [root === undefined ? '' : `root=${root}`, textOf(get('extra')) ?? ''];
