@@ -54,19 +54,17 @@ function look(
   return { report, menu };
 }
 
-/** The loader to write down: the one that suits; where none boots the guest yet, the one with the least in its way. */
+/** The loader to write down: the one that suits; where none boots the guest yet, the newest of those with the least in their way. */
 function choose(report: GuestReport): Suited | { verdict: LoaderVerdict; why: undefined } {
   const suited = suitedLoader(report);
   if (suited) return suited;
-  const least = report.verdicts.toSorted(
-    (a, b) => a.obstacles.length - b.obstacles.length || Number(a.loader.loader !== 'pv-grub') - Number(b.loader.loader !== 'pv-grub'),
-  );
-  // Of those that fare alike the newest, which comes last in the catalog.
-  const [first] = least;
-  const alike = least.filter(
-    (verdict) => JSON.stringify([verdict.loader.loader, verdict.obstacles]) === JSON.stringify([first?.loader.loader, first?.obstacles]),
-  );
-  return { verdict: alike.findLast(({ loader }) => loader.arch === first?.loader.arch) as LoaderVerdict, why: undefined };
+  const least = Math.min(...report.verdicts.map(({ obstacles }) => obstacles.length));
+  // The catalog has the newest last.
+  const candidates = report.verdicts.filter(({ obstacles }) => obstacles.length === least);
+  return {
+    verdict: (candidates.findLast(({ loader }) => loader.loader === 'pv-grub') ?? candidates.at(-1)) as LoaderVerdict,
+    why: undefined,
+  };
 }
 
 /** Where dom0 has a loader's image: where it was found, or where `pvgrub pull --install` puts it. */

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { StringDecoder } from 'node:string_decoder';
 import { stripVTControlCharacters } from 'node:util';
 import { bootGuest, type GuestBoot, type OwnDisk } from '../../boot/guest.ts';
 import type { Goal } from '../../boot/guest-watch.ts';
@@ -123,9 +124,10 @@ async function imageOf(
 /** Writes the guest's console to our output: as it is for a terminal, without control sequences elsewhere. */
 function showing(): (text: string) => void {
   if (process.stdout.isTTY) return (text) => void process.stdout.write(Buffer.from(text, 'latin1'));
+  const decoder = new StringDecoder('utf8');
   let held = '';
   return (text) => {
-    const all = held + text;
+    const all = held + decoder.write(Buffer.from(text, 'latin1'));
     // A sequence that is not whole yet.
     const cut = all.lastIndexOf('\x1b');
     const whole = cut >= 0 && all.length - cut < 16 && !/[A-Za-z]/.test(all.slice(cut + 2)) ? all.slice(0, cut) : all;

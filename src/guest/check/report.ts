@@ -81,16 +81,17 @@ function groupName(loaders: readonly LoaderKind[]): string {
   return `${first.loader} ${versions[0]} to ${versions.at(-1)}, ${[...new Set(loaders.map(({ arch }) => arch))].join(' and ')}`;
 }
 
-function groupText({ loaders, verdict }: Group): string {
+/** What a group fares; errors of the menu itself were told once, above. */
+function groupText({ loaders, verdict }: Group, findings: readonly Finding[]): string {
   const head = `  ${verdict.ok ? 'yes' : 'no '}  ${groupName(loaders)}`;
   if (verdict.ok) return `${head}: by ${verdict.menu}`;
-  return [
-    head,
-    ...verdict.obstacles.map(
-      ({ where, what, hint }) =>
-        `         ${wrapped(`${where}: ${what}`, '         ')}${hint ? `\n           try: ${wrapped(hint, '                ')}` : ''}`,
-    ),
-  ].join('\n');
+  const told = (one: { where: string; what: string }) => findings.some(({ where, what }) => where === one.where && what === one.what);
+  const own = verdict.obstacles.filter((one) => !told(one));
+  const lines = own.map(({ where, what, hint }) => {
+    const way = hint ? `\n           try: ${wrapped(hint, '                ')}` : '';
+    return `         ${wrapped(`${where}: ${what}`, '         ')}${way}`;
+  });
+  return [head, ...(own.length < verdict.obstacles.length ? [`         the errors above, of ${verdict.menu}`] : []), ...lines].join('\n');
 }
 
 const plural = (n: number, one: string, many: string) => `${n} ${n === 1 ? one : many}`;
@@ -105,7 +106,12 @@ export function reportText(report: GuestReport): string {
     );
   if (menus.length === 0) parts.push('no menu was seen');
   if (findings.length > 0) parts.push(once(findings).map(findingText).join('\n'));
-  if (verdicts.length > 0) parts.push(`which loaders boot it:\n${grouped(verdicts).map(groupText).join('\n')}`);
+  if (verdicts.length > 0)
+    parts.push(
+      `which loaders boot it:\n${grouped(verdicts)
+        .map((group) => groupText(group, findings))
+        .join('\n')}`,
+    );
   const suited = suitedLoader(report);
   if (verdicts.length > 1) parts.push(suited ? `take ${suited.verdict.loader.name}: ${suited.why}` : 'no loader boots it as it is');
   return parts.join('\n\n');
