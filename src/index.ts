@@ -1,6 +1,8 @@
 /** The library's door. */
 
 export { type BootImage, ensureBootImage } from './boot/boot-image.ts';
+export { bootGuest, type GuestBoot, type GuestContext } from './boot/guest.ts';
+export type { GuestOutcome } from './boot/guest-watch.ts';
 export { type BootContext, bootImages } from './boot/run.ts';
 export { cellSubject, fileSubject } from './boot/subject.ts';
 export type { BootCase, BootReport, BootSubject, CaseResult } from './boot/types.ts';
@@ -15,6 +17,15 @@ export { type Settings, settle } from './config/settings.ts';
 export type { Engine } from './engine/engine.ts';
 export { findEngine } from './engine/find/find.ts';
 export { EXIT, errorData, errorText, exitCode, ForgeError } from './errors.ts';
+export { checkGuest, type GuestReport, type LoaderVerdict } from './guest/check/check.ts';
+export { reportText } from './guest/check/report.ts';
+export { suitedLoader } from './guest/check/suits.ts';
+export type { BootThrough, Domain } from './guest/domain/domain.ts';
+export { parseDomain, rewriteDomain } from './guest/domain/read.ts';
+export type { LoaderKind } from './guest/loader.ts';
+export { fileLoader } from './guest/loaders.ts';
+export { freshMenu, type MenuPlan, repairedMenu } from './guest/menu/write.ts';
+export { openGuest } from './guest/open.ts';
 export { demandImage, type Inspection, inspectImage } from './inspect/inspect.ts';
 export { inputHash } from './plan/input-hash.ts';
 export { type Cell, chooseCells, type PlanData, planMatrix } from './plan/plan.ts';

@@ -2,7 +2,7 @@ import { closeSync, lstatSync, openSync, readdirSync, readFileSync, readlinkSync
 import { join, resolve } from 'node:path';
 import { refusalOf, UsageError } from '../errors.ts';
 import { INCOMPAT } from './disk/ext-super.ts';
-import { type Content, identify } from './disk/identify.ts';
+import { type Content, FOLDER, identify } from './disk/identify.ts';
 import { walk } from './disk/walk.ts';
 import { deviceText, type LegacyDevice } from './menu/legacy.ts';
 import { type Mount, mountOf } from './mount.ts';
@@ -78,7 +78,7 @@ function folderFile(root: string, path: string): Lookup {
 
 /** What the mounted file system is: by its own superblock where its device can be read, else by the name that Linux has for it. */
 function contentOf(mount: Mount | undefined): Content {
-  if (mount === undefined) return { type: 'folder' };
+  if (mount === undefined) return { type: FOLDER };
   try {
     const { area, close } = openArea(mount.source);
     try {

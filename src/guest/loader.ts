@@ -3,7 +3,7 @@ import { compareVersions } from '../catalog/version.ts';
 import type { Arch, Loader } from '../recipes/types.ts';
 import { INODE_FLAG, type Inode } from './disk/ext-read.ts';
 import { type ExtSuper, INCOMPAT, incompatNames } from './disk/ext-super.ts';
-import type { Content } from './disk/identify.ts';
+import { type Content, FOLDER } from './disk/identify.ts';
 import type { PartitionTable } from './disk/partitions.ts';
 
 /** What a loader can read: a disk, a file system, one file of it. Pure. */
@@ -137,6 +137,8 @@ const BELOW: Record<string, readonly Loader[]> = { LVM2_member: ['pvgrub2'], lin
 export function contentObstacle(loader: LoaderKind, content: Content): Obstacle | undefined {
   const { type, ext } = content;
   if (content.fault !== undefined) return { what: `it is damaged: ${content.fault}`, hint: 'e2fsck -f tells more' };
+  // A folder that is no mounted device: what will be under it is not known.
+  if (type === FOLDER) return undefined;
   if (ext) return extObstacle(loader, ext);
   if (type === 'xfs') return xfsObstacle(loader, content);
   const below = BELOW[type];

@@ -133,6 +133,15 @@ describe.skipIf(!MKE2FS)('a guest on a real disk', () => {
     expect(verdict(check(makeDisk(files, '-t ext2')))).toContain('without Xen PV');
   });
 
+  test.each([
+    ['configfile', 'configfile (hd0)/boot/grub/other.lst\n'],
+    ['a BSD slice', 'root (hd0,1,a)\nkernel /bsd\n'],
+  ])('what only booting would show is not said to boot: %s', (_, commands) => {
+    expect(verdict(check(makeDisk(guest(`timeout 1\ntitle other\n${commands}`), '-t ext2')))).toContain(
+      'cannot be told without booting it',
+    );
+  });
+
   test('grub.cfg is what pvgrub2 boots by, and suits where there is no menu.lst', () => {
     const cfg = "menuentry 'Linux' {\n  linux /boot/vmlinuz-1 root=/dev/xvda1 console=hvc0\n  initrd /boot/initrd.img-1\n}\n";
     const { 'boot/grub/menu.lst': _, ...files } = guest(MENU, { 'boot/grub/grub.cfg': cfg });

@@ -309,3 +309,15 @@ describe('a menu that is repaired', () => {
     );
   });
 });
+
+test.each([
+  ['backslashes', `${'\\'.repeat(200_000)}x`],
+  ['blanks', `title a${' '.repeat(200_000)}b`],
+  ['blanks after a root', `title a\nroot${' '.repeat(200_000)}x`],
+  ['joined lines', 'a\\\n'.repeat(60_000)],
+])('a menu of nothing but %s is read and repaired at once', (_, text) => {
+  const started = performance.now();
+  parseLegacyMenu(text);
+  repairedMenu(text, plan());
+  expect(performance.now() - started).toBeLessThan(10_000);
+});

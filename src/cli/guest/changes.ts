@@ -35,7 +35,10 @@ export function diffText({ path, before, after }: ChangedFile): string {
 }
 
 /** The same but for blanks at ends of lines, which update-grub leaves. */
-const alike = (a: string | undefined, b: string) => a !== undefined && a.replace(/[ \t]+$/gm, '') === b.replace(/[ \t]+$/gm, '');
+function alike(a: string | undefined, b: string): boolean {
+  const plain = (text: string) => text.split('\n').map((line) => line.trimEnd());
+  return a !== undefined && plain(a).join('\n') === plain(b).join('\n');
+}
 
 /** Show what would change, print the files whole, or write them with a backup. */
 export async function giveOut(files: readonly ChangedFile[], options: OutputOptions): Promise<void> {

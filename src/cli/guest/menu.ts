@@ -4,6 +4,7 @@ import { UsageError } from '../../errors.ts';
 import { BootFiles } from '../../guest/check/boot-files.ts';
 import { checkLegacyMenu } from '../../guest/check/legacy.ts';
 import { findingText } from '../../guest/check/report.ts';
+import { FOLDER } from '../../guest/disk/identify.ts';
 import { type Domain, menuOf } from '../../guest/domain/domain.ts';
 import { readDomain } from '../../guest/domain/read.ts';
 import { layoutOf } from '../../guest/folder.ts';
@@ -110,7 +111,7 @@ export async function menuCommand(where: string[], options: MenuOptions): Promis
   );
   if (left !== '') process.stderr.write(`pvgrub: what is left to do by hand:\n${left}\n`);
   process.stderr.write(
-    `pvgrub: the domain's extra = "${deviceText(volume.device)}${name}"${mounted && device === undefined && volume.content.type === 'folder' ? '; the device is a guess: --device says which it is' : ''}\n`,
+    `pvgrub: the domain's extra = "${deviceText(volume.device)}${name}"${mounted && device === undefined && volume.content.type === FOLDER ? '; the device is a guess: --device says which it is' : ''}\n`,
   );
 }
 

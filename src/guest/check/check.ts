@@ -101,7 +101,10 @@ function obstaclesOf(loader: LoaderKind, menu: CheckedMenu, files: BootFiles): W
   if (way.length > 0) return way;
   const errors = menu.findings.filter(({ level }) => level === 'error').map(({ where, what, hint }) => ({ where, what, hint: hint ?? '' }));
   const { boot } = menu;
-  if (!boot) return errors;
+  if (!boot) {
+    const open = { where: menu.name, what: 'what it boots cannot be told without booting it', hint: 'pvgrub guest try shows it' };
+    return errors.length > 0 ? errors : [open];
+  }
   const facts = files.kernel(boot.kernel);
   const kernel = facts ? kernelObstacle(loader, facts) : undefined;
   const ways = [boot.kernel, ...boot.initrds].flatMap((file) => wayTo(loader, file));

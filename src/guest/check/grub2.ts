@@ -41,12 +41,14 @@ function bootOf(entry: Grub2Entry, files: BootFiles, home: Volume, at: (line: nu
 
 /** Check a grub.cfg. Its first entry counts as the one that is booted: what `default` is, only running it would tell. */
 export function checkGrub2Menu(file: BootFile, files: BootFiles): CheckedMenu {
-  const config = parseGrub2Config(contentOf(file.found, MAX_MENU)?.toString('utf8') ?? '');
+  const text = contentOf(file.found, MAX_MENU)?.toString('utf8');
+  const config = parseGrub2Config(text ?? '');
   const findings: Finding[] = [];
   const at = (line: number) => `${file.name}:${line}`;
   const entries = config.entries.filter(({ kernel }) => kernel !== undefined);
   const [first] = entries;
-  if (!first && config.elsewhere.length > 0)
+  if (text === undefined) findings.push({ level: 'error', where: file.name, what: 'its content cannot be read here' });
+  else if (!first && config.elsewhere.length > 0)
     findings.push({
       level: 'warning',
       where: file.name,

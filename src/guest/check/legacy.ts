@@ -28,7 +28,7 @@ interface Context {
 }
 
 /** What `root` names: a volume, or why it is none. */
-function rootVolume({ files, home }: Context, argument: string): Volume | { what: string; hint: string } {
+function rootVolume({ files, home }: Context, argument: string): Volume | { what: string; hint: string; open?: true } {
   const [text = ''] = argument.split(' ');
   const device = parseDevice(text);
   const names = files.volumes.map(({ name }) => name).join(', ');
@@ -45,6 +45,8 @@ function rootVolume({ files, home }: Context, argument: string): Volume | { what
       what: `root ${text}: that is a name of Linux, and the loader knows only its own (update-grub writes so where device.map lacks the disk)`,
       hint: `root ${home.name}; "# groot=" has the same for update-grub (pvgrub guest menu does both)`,
     };
+  if (/^\((nd|cd|fd\d+|hd\d+,(\d+,)?[a-p])\)$/.test(text))
+    return { what: `root ${text}: that is not looked at here`, hint: 'pvgrub guest try shows what comes of it', open: true };
   return { what: `root ${text || 'without a device'}: that is no device of the loader`, hint: `there are ${names}` };
 }
 
@@ -94,7 +96,10 @@ function entryBoot(context: Context, entry: MenuEntry): Boot | undefined {
     if (command === 'root' || command === 'rootnoverify') {
       const found = rootVolume(context, argument);
       // "root=/dev/xvda1" at the start of a line is taken for the command. What else is wrong is looked for on this volume.
-      if ('what' in found) error(line, found.what, found.hint);
+      if ('what' in found && found.open) {
+        findings.push({ level: 'warning', where: at(line), what: found.what, hint: found.hint });
+        lost = true;
+      } else if ('what' in found) error(line, found.what, found.hint);
       else root = found;
     } else if (command === 'kernel' || command === 'initrd' || command === 'module' || command === 'modulenounzip') {
       const words = argument.split(/ +/).filter((word) => !/^--(type|no-mem-option)/.test(word));
@@ -167,14 +172,15 @@ function lineFindings(context: Context, menu: LegacyMenu): void {
 
 /** Check a menu.lst or grub.conf. */
 export function checkLegacyMenu(file: BootFile, files: BootFiles): CheckedMenu {
-  const text = contentOf(file.found, MAX_MENU)?.toString('utf8') ?? '';
-  const menu = parseLegacyMenu(text);
+  const text = contentOf(file.found, MAX_MENU)?.toString('utf8');
+  const menu = parseLegacyMenu(text ?? '');
   const findings: Finding[] = [];
   const context: Context = { files, home: file.volume, at: (line) => `${file.name}:${line}`, findings };
   lineFindings(context, menu);
   // An entry without commands is none to the loader.
   const real = { ...menu, entries: menu.entries.filter(({ commands }) => commands.length > 0) };
-  if (real.entries.length === 0)
+  if (text === undefined) findings.push({ level: 'error', where: file.name, what: 'its content cannot be read here' });
+  else if (real.entries.length === 0)
     findings.push({
       level: 'error',
       where: file.name,

@@ -43,6 +43,9 @@ const MARKS: readonly (readonly [type: string, at: number, mark: string])[] = [
   ['vfat', 82, 'FAT32'],
 ];
 
+/** What is no file system of its own, but a folder of the system that runs. */
+export const FOLDER = 'folder';
+
 /** Image formats and packings of a whole disk: what is in them is not looked at. */
 export const PACKED: Record<string, string> = {
   qcow2: 'qemu-img convert -O raw <file> <disk.img>',

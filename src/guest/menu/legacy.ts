@@ -45,9 +45,11 @@ function logicalLines(text: string): { line: number; text: string }[] {
   return result;
 }
 
-/** An odd number of backslashes: two stand for one. */
+/** An odd number of backslashes: two stand for one. Counted from the end, so that no line takes long. */
 function endsInBackslash(text: string): boolean {
-  return (/\\*$/.exec(text)?.[0].length ?? 0) % 2 === 1;
+  let at = text.length;
+  while (text[at - 1] === '\\') at--;
+  return (text.length - at) % 2 === 1;
 }
 
 /** Read a menu. Nothing in it is an error here: see the checks. */

@@ -1,6 +1,6 @@
 import { automagicPart, END, freshHead, headWith, options } from './automagic.ts';
 import type { InstalledKernel } from './kernels.ts';
-import { deviceText, LEGACY_COMMANDS, type LegacyDevice, parseDevice, parseLegacyMenu, splitPath } from './legacy.ts';
+import { deviceText, LEGACY_COMMANDS, type LegacyDevice, MAX_LINE, parseDevice, parseLegacyMenu, splitPath } from './legacy.ts';
 
 /** A right menu.lst, from what is in /boot; or one that is there, made right. Pure. */
 
@@ -63,6 +63,8 @@ export function freshMenu(plan: MenuPlan): string {
 
 /** Splits what stands on one line and has to stand on several: "title X root (hd0)", "kernel /a initrd /b". */
 function apart(line: string): string[] {
+  // The loader cuts it anyway.
+  if (line.length > MAX_LINE) return [line];
   const match = /^(\s*(?:title|root|kernel|initrd|module)\b.*?)\s+((?:root|rootnoverify)\s+\(.*|(?:kernel|initrd|module)\s+[(/].*)$/.exec(
     line,
   );
