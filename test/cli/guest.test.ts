@@ -43,7 +43,7 @@ describe.skipIf(!MKE2FS)('guest check', () => {
     const wrong = await pvgrub(['guest', 'check', disk]);
     expect(wrong).toMatchObject({ code: 5, stderr: '' });
     expect(wrong.stdout).toContain('(hd0)/boot/grub/menu.lst:4: root (/dev/xvda1): that is a name of Linux');
-    expect(wrong.stdout).toContain('no loader boots it as it is');
+    expect(wrong.stdout).toContain('no loader is seen to boot it as it is');
     const right = makeDisk({ ...FILES, 'boot/grub/menu.lst': MENU.replace('(/dev/xvda1)', '(hd0)') }, '-t ext3');
     const before = statSync(right).mtimeMs;
     const told = await pvgrub(['guest', 'check', right, '--json']);

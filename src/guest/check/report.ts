@@ -30,7 +30,8 @@ function volumeText({ name, content, open }: Volume): string {
     ...(label ? [`label ${label}`] : []),
     ...(uuid ? [uuid] : []),
   ];
-  const features = ext ? `\n    ${wrapped(featureNames(ext).join(' '), '    ')}` : '';
+  const names = ext ? featureNames(ext) : content.features;
+  const features = names ? `\n    ${wrapped(names.join(' '), '    ')}` : '';
   const blind = open || ['empty', 'unknown', 'swap'].includes(type) ? '' : '; its files are not looked at';
   return `  ${name}  ${facts.join(', ')}${blind}${features}`;
 }
@@ -113,7 +114,8 @@ export function reportText(report: GuestReport): string {
         .join('\n')}`,
     );
   const suited = suitedLoader(report);
-  if (verdicts.length > 1) parts.push(suited ? `take ${suited.verdict.loader.name}: ${suited.why}` : 'no loader boots it as it is');
+  if (verdicts.length > 1)
+    parts.push(suited ? `take ${suited.verdict.loader.name}: ${suited.why}` : 'no loader is seen to boot it as it is');
   return parts.join('\n\n');
 }
 
@@ -126,12 +128,12 @@ export function reportData(report: GuestReport): unknown {
       name,
       size,
       table,
-      volumes: volumes.map(({ name: device, content: { ext, type, uuid, label } }) => ({
+      volumes: volumes.map(({ name: device, content: { ext, type, uuid, label, features } }) => ({
         device,
         type,
         uuid: uuid ?? null,
         label: label ?? null,
-        features: ext ? featureNames(ext) : null,
+        features: ext ? featureNames(ext) : (features ?? null),
       })),
     })),
     menus: menus.map(({ name, kind, entries, chosen, timeout, boot }) => ({

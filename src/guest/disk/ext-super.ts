@@ -82,7 +82,8 @@ const COMPAT = {
   orphan_file: 0x1000,
 } as const;
 
-function names(bits: number, known: Record<string, number>): string[] {
+/** Names of the bits that are set; those without one as a hexadecimal number. */
+export function bitNames(bits: number, known: Record<string, number>): string[] {
   const found = Object.entries(known).flatMap(([name, bit]) => (bits & bit ? [name] : []));
   const rest = bits & ~Object.values(known).reduce((sum, bit) => sum | bit, 0);
   return rest === 0 ? found : [...found, `0x${(rest >>> 0).toString(16)}`];
@@ -90,12 +91,12 @@ function names(bits: number, known: Record<string, number>): string[] {
 
 /** Names of incompatible features, as mke2fs has them; bits without a name as a hexadecimal number. */
 export function incompatNames(bits: number): string[] {
-  return names(bits, INCOMPAT);
+  return bitNames(bits, INCOMPAT);
 }
 
 /** Names of all features, in the order of dumpe2fs(8). */
 export function featureNames({ compat, incompat, roCompat }: Pick<ExtSuper, 'compat' | 'incompat' | 'roCompat'>): string[] {
-  return [...names(compat, COMPAT), ...names(incompat, INCOMPAT), ...names(roCompat, RO_COMPAT)];
+  return [...bitNames(compat, COMPAT), ...bitNames(incompat, INCOMPAT), ...bitNames(roCompat, RO_COMPAT)];
 }
 
 function typeOf(compat: number, incompat: number, roCompat: number): ExtSuper['type'] {

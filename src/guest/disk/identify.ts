@@ -1,5 +1,5 @@
 import { type Area, Damaged } from './area.ts';
-import { type ExtSuper, extSuper, uuidText } from './ext-super.ts';
+import { bitNames, type ExtSuper, extSuper, uuidText } from './ext-super.ts';
 
 /** What an area of a disk holds, by its own marks. Pure. */
 
@@ -10,8 +10,10 @@ export interface Content {
   uuid?: string;
   label?: string;
   ext?: ExtSuper;
-  /** Incompatible features of a btrfs or XFS (version 5), as bits. */
+  /** Incompatible features of XFS (version 5), as bits. */
   incompat?: number;
+  /** Incompatible features of btrfs, by their names in Linux. */
+  features?: string[];
   /** Version of an XFS. */
   version?: number;
   /** What is wrong with it. */
@@ -61,6 +63,25 @@ const textOf = (bytes: Buffer) => bytes.toString('latin1').replace(/\0.*$/s, '')
 
 const more = (uuid: string, label: string) => ({ uuid, ...(label === '' ? {} : { label }) });
 
+const BTRFS = {
+  mixed_backref: 0x1,
+  default_subvol: 0x2,
+  mixed_groups: 0x4,
+  compress_lzo: 0x8,
+  compress_zstd: 0x10,
+  big_metadata: 0x20,
+  extended_iref: 0x40,
+  raid56: 0x80,
+  skinny_metadata: 0x100,
+  no_holes: 0x200,
+  metadata_uuid: 0x400,
+  raid1c34: 0x800,
+  zoned: 0x1000,
+  extent_tree_v2: 0x2000,
+  raid_stripe_tree: 0x4000,
+  simple_quota: 0x1_0000,
+};
+
 /** The superblock of btrfs at 64 KiB (btrfs-dev-docs, "on-disk format"). */
 function btrfs(area: Area): Content | undefined {
   const sb = area.peek(0x1_0000, 0x300);
@@ -68,7 +89,7 @@ function btrfs(area: Area): Content | undefined {
   return {
     type: 'btrfs',
     ...more(uuidText(sb.subarray(0x20, 0x30)), textOf(sb.subarray(0x12b, 0x22b))),
-    incompat: Number(sb.readBigUInt64LE(0xbc) & 0xffff_ffffn),
+    features: bitNames(sb.readUInt32LE(0xbc), BTRFS),
   };
 }
 
