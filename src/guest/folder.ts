@@ -122,8 +122,14 @@ export function openFolder(path: string, number: number, device: LegacyDevice | 
   return { name: path, size: 0, table, faults: [], volumes: [volume] };
 }
 
-/** Text of a file in a guest's folder; undefined where there is none. */
-export function textOf(root: string, path: string): string | undefined {
-  const place = real(root, path);
-  return place === undefined || !lstatSync(place).isFile() ? undefined : readFileSync(place, 'utf8');
+/** Text of a file of the /etc beside a mounted /boot, or in a mounted root; undefined where there is none. */
+export function etcBeside({ root, boot }: Layout, name: string): string | undefined {
+  const top = boot === '' ? join(root, '..') : root;
+  try {
+    const place = real(top, `/etc/${name}`);
+    return place === undefined || !lstatSync(place).isFile() ? undefined : readFileSync(place, 'utf8').slice(0, 2 ** 20);
+  } catch (error) {
+    if (refusalOf(error, name)) return undefined;
+    throw error;
+  }
 }

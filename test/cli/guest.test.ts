@@ -110,6 +110,31 @@ describe('guest menu', () => {
     expect(existsSync(`${menu}.old.2`)).toBe(false);
   });
 
+  test('what is not UTF-8 comes back as it was; a menu that is too large to be one is left alone', async () => {
+    const { root, config, menu } = mounted();
+    const old = Buffer.concat([Buffer.from('# Men\xfc \xc4\xc4\n', 'latin1'), Buffer.from(MENU)]);
+    writeFileSync(menu, old);
+    expect(await pvgrub(['guest', 'menu', root, '--domain', config, '--write'])).toMatchObject({ code: 0 });
+    expect(readFileSync(menu).subarray(0, 9).equals(old.subarray(0, 9))).toBe(true);
+    expect(readFileSync(`${menu}.old`).equals(old)).toBe(true);
+    writeFileSync(menu, Buffer.alloc(400_000, '#'));
+    expect(await pvgrub(['guest', 'menu', root, '--domain', config, '--write'])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('cannot be read whole'),
+    });
+    writeFileSync(config, Buffer.concat([Buffer.from('# \xfc\n', 'latin1'), readFileSync(config)]));
+    const told = await pvgrub(['guest', 'domain', config, '--image', 'pv-grub-4.17.5-x86_64', '--menu', '(hd0)/m', '--write']);
+    expect(told.code).toBe(0);
+    expect(readFileSync(config)[2]).toBe(0xfc);
+  });
+
+  test('a /boot of its own: its kernels are told the root of the fstab beside it', async () => {
+    const { root, menu } = mounted();
+    writeFileSync(menu, '');
+    writeFileSync(join(root, 'etc/fstab'), '# x\nUUID=0a1b / ext4 defaults 0 1\n');
+    expect((await pvgrub(['guest', 'menu', root, '--print'])).stdout).toContain('# kopt=root=UUID=0a1b ro console=hvc0\n');
+  });
+
   test('where there is none: kernels are told what the domain told them', async () => {
     const { root, config, menu } = mounted();
     writeFileSync(menu, '');

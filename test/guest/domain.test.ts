@@ -6,8 +6,7 @@ import { parseDisk, vdevNumber } from '../../src/guest/domain/virtual-disk.ts';
 import { assigned, parseXlConfig, xlString } from '../../src/guest/domain/xl-config.ts';
 
 const PV = { kernel: '/usr/lib/xen/boot/pv-grub-x86_64.gz', menu: '(hd0)/boot/grub/menu.lst', type: 'pv' } as const;
-const rewrite = (text: string, through: Parameters<typeof rewriteDomain>[1] = PV) =>
-  rewriteDomain({ path: 'x', text, domain: parseDomain(text, 'x') }, through);
+const rewrite = (text: string, through: Parameters<typeof rewriteDomain>[1] = PV) => rewriteDomain({ path: 'x', text }, through);
 
 const OLD = `# the guest of 2010
 kernel  = '/boot/vmlinuz-2.6.32-5-xen-amd64'  # from dom0

@@ -44,7 +44,7 @@ describe.skipIf(mirrors.length === 0)('configurations of real packages', () => {
       type,
       disks: [{ target: expect.stringContaining('guest-volume'), vdev: 'xvda' }],
     });
-    const after = rewriteDomain({ path: name, text, domain: parseDomain(text, name) }, PV);
+    const after = rewriteDomain({ path: name, text }, PV);
     expect(parseDomain(after, name)).toMatchObject({ kernel: PV.kernel, commandLine: PV.menu, type: 'pv' });
     const comments = (of: string) => of.split('\n').filter((line) => line.startsWith('#'));
     expect(comments(after)).toEqual(comments(text));
@@ -73,7 +73,7 @@ describe.skipIf(mirrors.length === 0)('configurations of real packages', () => {
     const types = domains.map((text) => parseDomain(text, 'x').type);
     expect(types).toEqual(expect.arrayContaining(['pv', 'hvm']));
     for (const text of domains.filter((_, i) => types[i] === 'pv')) {
-      const after = rewriteDomain({ path: 'x', text, domain: parseDomain(text, 'x') }, PV);
+      const after = rewriteDomain({ path: 'x', text }, PV);
       expect(parseDomain(after, 'x')).toMatchObject({ kernel: PV.kernel, commandLine: PV.menu, ramdisk: undefined, bootloader: undefined });
     }
   });

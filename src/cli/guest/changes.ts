@@ -1,6 +1,7 @@
 import { createTwoFilesPatch, FILE_HEADERS_ONLY } from 'diff';
 import { UsageError } from '../../errors.ts';
 import { saveWithBackup } from '../../guest/menu/save.ts';
+import type { Encoding } from '../../guest/text.ts';
 import { print } from '../context.ts';
 
 /** How a changed file is given out. */
@@ -16,6 +17,8 @@ export interface ChangedFile {
   path: string;
   before: string | undefined;
   after: string;
+  /** UTF-8 if not said. */
+  encoding?: Encoding;
   /** A folder that a link in its place must not lead out of. */
   within?: string;
 }
@@ -43,13 +46,13 @@ function alike(a: string | undefined, b: string): boolean {
 /** Show what would change, print the files whole, or write them with a backup. */
 export async function giveOut(files: readonly ChangedFile[], options: OutputOptions): Promise<void> {
   for (const file of files) {
-    const { path, before, after, within } = file;
+    const { path, before, after, within, encoding = 'utf8' } = file;
     if (options.print) {
       if (files.length > 1) print(`### ${path}`);
-      process.stdout.write(after);
+      process.stdout.write(Buffer.from(after, encoding));
     } else if (alike(before, after)) print(`${path}: right as it is`);
     else if (options.write) {
-      const backup = await saveWithBackup(path, after, within);
+      const backup = await saveWithBackup(path, Buffer.from(after, encoding), within);
       print(`${path}: written${backup === undefined ? '' : `; what was there is kept as ${backup}`}`);
     } else print(diffText(file));
   }

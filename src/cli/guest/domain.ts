@@ -93,7 +93,7 @@ export async function domainCommand(config: string, options: DomainOptions): Pro
   const loaders = await loadersOf(options);
   const seen = look(await disksAtHand(file, options.disk), loaders);
   const through = await decide(file, seen, loaders, options);
-  await giveOut([{ path: config, before: file.text, after: rewriteDomain(file, through) }], options);
+  await giveOut([{ path: config, before: file.text, after: rewriteDomain(file, through), encoding: file.encoding }], options);
 }
 
 async function decide(

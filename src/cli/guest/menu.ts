@@ -7,14 +7,15 @@ import { findingText } from '../../guest/check/report.ts';
 import { FOLDER } from '../../guest/disk/identify.ts';
 import { type Domain, menuOf } from '../../guest/domain/domain.ts';
 import { readDomain } from '../../guest/domain/read.ts';
-import { layoutOf } from '../../guest/folder.ts';
+import { etcBeside, layoutOf } from '../../guest/folder.ts';
 import { deviceMapText } from '../../guest/menu/device-map.ts';
-import { deviceText, type LegacyDevice } from '../../guest/menu/legacy.ts';
-import { bootPlace, kernelOptions, systemName, textAt } from '../../guest/menu/target.ts';
+import { deviceText, type LegacyDevice, MAX_MENU } from '../../guest/menu/legacy.ts';
+import { type BootPlace, bootPlace, etcOf, kernelOptions, type ReadEtc, systemName, textAt } from '../../guest/menu/target.ts';
 import { freshMenu, type MenuPlan, repairedMenu } from '../../guest/menu/write.ts';
 import { diskUnder, mountOf, xenDisks } from '../../guest/mount.ts';
 import { openGuest } from '../../guest/open.ts';
-import type { Volume } from '../../guest/volume.ts';
+import { decoded, type Encoding } from '../../guest/text.ts';
+import { contentOf, type Volume } from '../../guest/volume.ts';
 import { statOf } from '../../util/files.ts';
 import { type ChangedFile, demandOneWay, giveOut, type OutputOptions } from './changes.ts';
 import { deviceOption } from './check.ts';
@@ -52,9 +53,9 @@ async function deviceIn(domain: Domain | undefined, folder: string): Promise<Leg
 const oldArguments = (domain: Domain | undefined) =>
   domain === undefined || domain.commandLine === '' || menuOf(domain) ? undefined : domain.commandLine;
 
-function planOf(volume: Volume, boot: string, kernels: MenuPlan['kernels'], domain: Domain | undefined, options: MenuOptions): MenuPlan {
-  const place = { volume, boot, kernels: [...kernels] };
-  const kopt = options.kopt ?? kernelOptions(place, oldArguments(domain));
+function planOf(place: BootPlace, etc: ReadEtc, domain: Domain | undefined, options: MenuOptions): MenuPlan {
+  const { volume, boot, kernels } = place;
+  const kopt = options.kopt ?? kernelOptions(place, etc, oldArguments(domain));
   if (kopt === undefined)
     throw new UsageError('OPTION_INVALID', 'it is not known what the root file system is called in the guest', {
       hint: "say what kernels are told: --kopt 'root=/dev/xvda1 ro console=hvc0'; or --domain <config>, which may have it",
@@ -67,7 +68,7 @@ function planOf(volume: Volume, boot: string, kernels: MenuPlan['kernels'], doma
     boot,
     kernels,
     kopt,
-    system: systemName(volume),
+    system: systemName(etc),
     timeout,
     exists: (path) => volume.find(path).state === 'found',
   };
@@ -79,21 +80,25 @@ export async function menuCommand(where: string[], options: MenuOptions): Promis
   const domain = options.domain === undefined ? undefined : (await readDomain(options.domain)).domain;
   const device = deviceOption(options.device) ?? (where.length === 1 ? await deviceIn(domain, where[0] as string) : undefined);
   using guest = openGuest(where, device);
-  const { volume, boot, kernels } = bootPlace(guest.disks);
-  const plan = planOf(volume, boot, kernels, domain, options);
+  const place = bootPlace(guest.disks);
+  const { volume, boot } = place;
   const folder = where[guest.disks.findIndex(({ volumes }) => volumes.includes(volume))] as string;
   const mounted = (await statOf(folder))?.isDirectory() ?? false;
   if (options.write && !mounted)
     throw new UsageError('OPTION_INVALID', `${folder} is a disk, and disks are never written to`, {
       hint: `mount it, and give the folder:\nmount -o loop ${folder} /mnt && pvgrub guest menu /mnt --device '${volume.name}' --write; umount /mnt`,
     });
-  const root = mounted ? layoutOf(folder).root : '';
+  const layout = mounted ? layoutOf(folder) : undefined;
+  const root = layout?.root ?? '';
+  const inside = etcOf(guest.disks.flatMap(({ volumes }) => volumes));
+  const plan = planOf(place, (name) => inside(name) ?? (layout && etcBeside(layout, name)), domain, options);
   const file = (name: string, after: (before: string | undefined) => string): ChangedFile => {
-    const before = textAt(volume, name);
+    const { text: before, encoding } = wholeText(volume, name) ?? {};
     return {
       path: mounted ? join(root, name) : `${volume.name}${name}`,
       before,
       after: after(before),
+      ...(encoding === undefined ? {} : { encoding }),
       ...(mounted ? { within: root } : {}),
     };
   };
@@ -113,6 +118,18 @@ export async function menuCommand(where: string[], options: MenuOptions): Promis
   process.stderr.write(
     `pvgrub: the domain's extra = "${deviceText(volume.device)}${name}"${mounted && device === undefined && volume.content.type === FOLDER ? '; the device is a guess: --device says which it is' : ''}\n`,
   );
+}
+
+/** A file to be changed: whole, or not at all. @throws UsageError FILE_UNREADABLE */
+function wholeText(volume: Volume, path: string): { text: string; encoding: Encoding } | undefined {
+  const found = volume.find(path);
+  const bytes = contentOf(found, MAX_MENU);
+  const whole = found.state === 'found' && bytes?.length === found.file.size;
+  if (found.state === 'absent' || (bytes && whole)) return bytes && decoded(bytes);
+  throw new UsageError('FILE_UNREADABLE', `${volume.name}${path} cannot be read whole`, {
+    expected: `a file of ${MAX_MENU} bytes at the most`,
+    hint: 'look what it is: ls -l, file',
+  });
 }
 
 /** What the checks say of the new menu. */

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { refusalOf } from '../../errors.ts';
+import { decoded, type Encoding } from '../text.ts';
 import type { BootThrough, Domain } from './domain.ts';
 import { readLibvirtDomain, rewriteLibvirt } from './libvirt.ts';
 import { readXlDomain, rewriteXl } from './xl.ts';
@@ -8,6 +9,7 @@ import { readXlDomain, rewriteXl } from './xl.ts';
 export interface DomainFile {
   path: string;
   text: string;
+  encoding: Encoding;
   domain: Domain;
 }
 
@@ -19,14 +21,15 @@ export function parseDomain(text: string, where: string): Domain {
 }
 
 /** The same configuration, booting through a loader. Pure. @throws UsageError DOMAIN_INVALID */
-export function rewriteDomain({ path, text }: DomainFile, through: BootThrough): string {
+export function rewriteDomain({ path, text }: Pick<DomainFile, 'path' | 'text'>, through: BootThrough): string {
   return isXml(text) ? rewriteLibvirt(text, path, through) : rewriteXl(text, path, through);
 }
 
 /** @throws UsageError FILE_UNREADABLE, DOMAIN_INVALID */
 export async function readDomain(path: string): Promise<DomainFile> {
-  const text = await readFile(path, 'utf8').catch((error: Error) => {
+  const bytes = await readFile(path).catch((error: Error) => {
     throw refusalOf(error, path, ['ENOENT']) ?? error;
   });
-  return { path, text, domain: parseDomain(text, path) };
+  const { text, encoding } = decoded(bytes);
+  return { path, text, encoding, domain: parseDomain(text, path) };
 }

@@ -18,7 +18,7 @@ async function backupName(path: string): Promise<string> {
  * @returns the backup's path; undefined where nothing was there
  * @throws UsageError FILE_UNREADABLE
  */
-export async function saveWithBackup(path: string, text: string, within?: string): Promise<string | undefined> {
+export async function saveWithBackup(path: string, content: Uint8Array, within?: string): Promise<string | undefined> {
   try {
     const there = await ifThere(lstat(path));
     const target = there?.isSymbolicLink() ? await realpath(path) : path;
@@ -31,7 +31,7 @@ export async function saveWithBackup(path: string, text: string, within?: string
     const before = await statOf(target);
     const backup = before === undefined ? undefined : await backupName(target);
     if (backup !== undefined) await copyFile(target, backup, constants.COPYFILE_EXCL);
-    await writeFileAtomic(target, text, before);
+    await writeFileAtomic(target, content, before);
     return backup;
   } catch (error) {
     throw refusalOf(error, path, ['ENOENT']) ?? error;

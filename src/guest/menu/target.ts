@@ -37,6 +37,14 @@ export function textAt(volume: Volume, path: string): string | undefined {
   return contentOf(volume.find(path), 2 ** 20)?.toString('utf8');
 }
 
+/** Reads a file of the guest's /etc; undefined where there is none. */
+export type ReadEtc = (name: string) => string | undefined;
+
+/** The /etc of the volume that has one: with a /boot of its own that is another one. */
+export function etcOf(volumes: readonly Volume[]): ReadEtc {
+  return (name) => volumes.map((volume) => textAt(volume, `/etc/${name}`)).find((text) => text !== undefined);
+}
+
 /** What of a command line belongs to one entry, or to a loader, and not to every kernel. */
 function forAll(args: string): string {
   return args
@@ -57,17 +65,18 @@ function fstabRoot(text: string | undefined): string | undefined {
 /**
  * What kernels are to be told, by what the guest had so far: its menu's kopt, an entry of its menu, its grub.cfg,
  * its fstab, the file system itself. A console is added where there is none.
+ * @param etc the text of a file of the guest's /etc, wherever its root is
  * @param old the domain's own `root=` and `extra`, from the time when it booted a kernel of dom0
  * @returns undefined where no root file system is known
  */
-export function kernelOptions({ volume, boot }: BootPlace, old: string | undefined): string | undefined {
+export function kernelOptions({ volume, boot }: BootPlace, etc: ReadEtc, old: string | undefined): string | undefined {
   const menu = textAt(volume, `${boot}/grub/menu.lst`) ?? textAt(volume, `${boot}/grub/grub.conf`) ?? '';
   const entry = parseLegacyMenu(menu).entries.flatMap(({ commands }) =>
     commands.filter(({ command, argument }) => command === 'kernel' && /\broot=/.test(argument)),
   )[0];
   const grub2 = parseGrub2Config(textAt(volume, `${boot}/grub/grub.cfg`) ?? '').entries.find(({ kernel }) => kernel !== undefined)?.kernel
     ?.args;
-  const fstab = fstabRoot(textAt(volume, '/etc/fstab'));
+  const fstab = fstabRoot(etc('fstab'));
   const own = boot === '/boot' && volume.content.uuid !== undefined ? `UUID=${volume.content.uuid}` : undefined;
   const told = [old, koptOf(menu), entry?.argument.split(/\s+/).slice(1).join(' '), grub2]
     .map((args) => (args === undefined ? '' : forAll(args)))
@@ -80,7 +89,7 @@ export function kernelOptions({ volume, boot }: BootPlace, old: string | undefin
 }
 
 /** The system's name for titles, by its /etc/os-release. */
-export function systemName(volume: Volume): string {
-  const text = textAt(volume, '/etc/os-release') ?? textAt(volume, '/usr/lib/os-release') ?? '';
+export function systemName(etc: ReadEtc): string {
+  const text = etc('os-release') ?? '';
   return /^NAME="?([^"\n]{1,60})"?$/m.exec(text)?.[1] ?? 'Linux';
 }
