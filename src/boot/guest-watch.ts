@@ -23,6 +23,8 @@ const HIDDEN = /Press [`']?ESC'? (?:key )?to enter the menu/i;
 const PROMPT = /^grub(dom)?>\s*$(?![\s\S])/m;
 const WAITS = /Press any key to continue/;
 /** What kernels and their first programs say: Linux with its clock, its version, Debian's initramfs, systemd, and the BSDs. */
+/** What GRUB 2 says and waits for a key may be harmless (a disk that it cannot write to): these are not. */
+const FATAL = /Error \d+: |need to load the kernel first/;
 const KERNEL = /^\[ +\d+\.\d{6}\]|Linux version \d|^Loading, please wait|^Begin: |Welcome to (?!GRUB).*!|^(?:NetBSD|FreeBSD) \d/m;
 const LOGIN = /^[^\n]*\blogin: *$(?![\s\S])/m;
 const PANIC =
@@ -41,6 +43,7 @@ export class GuestWatch implements CaseWatch {
   private raw = '';
   private finished = false;
   private pressed = false;
+  private answered = false;
   private menu: number | undefined;
   private kernel: number | undefined;
   private login: number | undefined;
@@ -66,7 +69,7 @@ export class GuestWatch implements CaseWatch {
     if (MENU.test(recent) || HIDDEN.test(recent)) this.menu ??= since;
     if (KERNEL.test(recent)) this.kernel ??= since;
     if (LOGIN.test(recent)) this.login ??= since;
-    if (this.kernel === undefined && (PROMPT.test(recent) || WAITS.test(recent)))
+    if (this.kernel === undefined && (PROMPT.test(recent) || (WAITS.test(recent) && FATAL.test(recent))))
       this.trouble ??= (ERROR.exec(recent)?.[0] ?? "the loader's prompt").trim();
     const panic = PANIC.exec(recent)?.[0];
     if (panic !== undefined) this.trouble ??= panic.trim();
@@ -76,6 +79,10 @@ export class GuestWatch implements CaseWatch {
     if (this.menu !== undefined && !this.pressed && this.kernel === undefined && this.goal !== 'menu') {
       this.pressed = true;
       actions.push({ type: 'send', bytes: '\r', afterMs: 1000 });
+    }
+    if (!this.answered && this.kernel === undefined && this.trouble === undefined && WAITS.test(recent)) {
+      this.answered = true;
+      actions.push({ type: 'send', bytes: '\r', afterMs: 500 });
     }
     if (!this.finished && (this[this.goal] !== undefined || this.trouble !== undefined)) {
       this.finished = true;

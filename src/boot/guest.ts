@@ -127,6 +127,7 @@ async function once(boot: GuestBoot, way: Way, context: GuestContext, sent: bool
     text('in/disks.sh', 'set -eu\nmkdir -p job/001\ncp in/nonce in/image job/\ncp in/domain.cfg in/limit job/001/\n'),
     ...places.flatMap((place) => place.files),
   ];
+  let machine: Machine<MachineCase, GuestWatch> | undefined;
   let outcome: GuestOutcome | undefined;
   let diagnosis: string[] = [];
   const run = await runMachine<MachineCase, GuestWatch>(
@@ -136,12 +137,18 @@ async function once(boot: GuestBoot, way: Way, context: GuestContext, sent: bool
       memory: memory + AROUND,
       binds: places.flatMap(({ binds }) => binds),
       devices: places.flatMap(({ devices }) => devices),
-      begun: (_, now) => new GuestWatch({ now, goal, attended: keyboard !== undefined, show }),
+      begun: (_, now) => {
+        // Before, Ctrl-C is still Ctrl-C.
+        keyboard?.((bytes) => machine?.type(bytes));
+        return new GuestWatch({ now, goal, attended: keyboard !== undefined, show });
+      },
       ended: (_, watch, ending) => {
         outcome = watch.outcome(ending);
         diagnosis = watch.diagnosis;
       },
-      onMachine: (machine: Machine<MachineCase, GuestWatch>) => keyboard?.((bytes) => machine.type(bytes)),
+      onMachine: (one) => {
+        machine = one;
+      },
     },
     way,
     context,

@@ -1,6 +1,7 @@
-import { closeSync, lstatSync, openSync, readdirSync, readFileSync, readlinkSync, readSync, statSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { closeSync, lstatSync, openSync, readdirSync, readFileSync, readlinkSync, readSync, realpathSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { refusalOf, UsageError } from '../errors.ts';
+import { Damaged } from './disk/area.ts';
 import { INCOMPAT } from './disk/ext-super.ts';
 import { type Content, FOLDER, identify } from './disk/identify.ts';
 import { walk } from './disk/walk.ts';
@@ -28,17 +29,29 @@ const isMount = (path: string) => statSync(path).dev !== statSync(join(path, '..
  * @throws UsageError FILE_UNREADABLE where it is neither
  */
 export function layoutOf(folder: string): Layout {
-  const path = resolve(folder);
+  const path = realpathSync(folder);
   const inner = join(path, 'boot');
-  const names = readdirSync(path);
-  const looksLikeBoot = names.some((name) => /^(vmlinu[xz]|grub2?$|kernel-|initr)/.test(name));
-  if (isFolder(inner) && !looksLikeBoot) return isMount(inner) ? { root: inner, boot: '' } : { root: path, boot: '/boot' };
+  // A link could lead out of the guest.
+  const own = lstatSync(inner, { throwIfNoEntry: false })?.isDirectory() ?? false;
+  if (own && isMount(inner)) return { root: inner, boot: '' };
+  const looksLikeBoot = readdirSync(path).some((name) => /^(vmlinu[xz]-|grub2?$|kernel-|initr\w+(\.img)?-)/.test(name));
+  if (own && !looksLikeBoot) return { root: path, boot: '/boot' };
   if (isMount(path)) return { root: path, boot: '' };
   if (path.endsWith('/boot')) return { root: join(path, '..'), boot: '/boot' };
   if (looksLikeBoot) return { root: path, boot: '' };
   throw new UsageError('FILE_UNREADABLE', `${folder} is neither a guest's root nor its /boot`, {
     expected: 'a folder with kernels (vmlinuz-…) or grub/ in it, or with a boot/ that has them',
   });
+}
+
+/** What may not be read, or is broken, is told as what is damaged on a disk. */
+function readable<T>(work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    if (['EACCES', 'EPERM', 'EIO'].includes((error as NodeJS.ErrnoException).code ?? '')) throw new Damaged((error as Error).message);
+    throw error;
+  }
 }
 
 /** A path of the file system in the folder, with links followed inside of it. */
@@ -60,15 +73,16 @@ function folderFile(root: string, path: string): Lookup {
     const stat = place === undefined ? undefined : lstatSync(place);
     if (place === undefined || stat === undefined) return { state: 'absent' };
     const kind = stat.isFile() ? 'file' : stat.isDirectory() ? 'folder' : 'other';
-    const read = (limit: number) => {
-      const fd = openSync(place, 'r');
-      try {
-        const bytes = Buffer.alloc(Math.min(stat.size, limit));
-        return bytes.subarray(0, readSync(fd, bytes, 0, bytes.length, 0));
-      } finally {
-        closeSync(fd);
-      }
-    };
+    const read = (limit: number) =>
+      readable(() => {
+        const fd = openSync(place, 'r');
+        try {
+          const bytes = Buffer.alloc(Math.min(stat.size, limit));
+          return bytes.subarray(0, readSync(fd, bytes, 0, bytes.length, 0));
+        } finally {
+          closeSync(fd);
+        }
+      });
     return { state: 'found', file: { path, id: `${stat.dev}:${stat.ino}`, kind, size: stat.size, read } };
   } catch (error) {
     if (refusalOf(error, path)) return { state: 'unknown', why: (error as Error).message };
@@ -93,6 +107,15 @@ function contentOf(mount: Mount | undefined): Content {
   }
 }
 
+/** @throws UsageError FILE_UNREADABLE */
+function readableLayout(path: string): Layout {
+  try {
+    return layoutOf(path);
+  } catch (error) {
+    throw refusalOf(error, path) ?? error;
+  }
+}
+
 /**
  * A folder as a guest's disk; undefined for a path that is no folder.
  * @param device what its file system is to the loader, where the user says so
@@ -100,14 +123,14 @@ function contentOf(mount: Mount | undefined): Content {
  */
 export function openFolder(path: string, number: number, device: LegacyDevice | undefined): GuestDisk | undefined {
   if (!isFolder(path)) return undefined;
-  const { root } = layoutOf(path);
+  const { root } = readableLayout(path);
   const mount = mountOf(root);
   const place = device ?? mount?.device ?? { disk: number };
   const name = deviceText(place);
   const list = (folder: string) => {
     const found = folderFile(root, folder);
     const inner = found.state === 'found' && found.file.kind === 'folder' ? real(root, folder) : undefined;
-    return inner === undefined ? [] : readdirSync(inner);
+    return inner === undefined ? [] : readable(() => readdirSync(inner));
   };
   const table = place.partition === undefined ? 'none' : 'mbr';
   const volume: Volume = {
@@ -119,7 +142,7 @@ export function openFolder(path: string, number: number, device: LegacyDevice | 
     find: (file) => folderFile(root, file),
     list,
   };
-  return { name: path, size: 0, table, faults: [], volumes: [volume] };
+  return { name: path, size: 0, table, faults: [], volumes: [volume], guessed: device === undefined && mount?.device === undefined };
 }
 
 /** Text of a file of the /etc beside a mounted /boot, or in a mounted root; undefined where there is none. */

@@ -6,10 +6,12 @@ import { inspectImage } from '../inspect/inspect.ts';
 import { type Cell, type PlanData, planMatrix } from '../plan/plan.ts';
 import { select } from '../plan/selector.ts';
 import type { PublishedImage } from '../publish/index-file.ts';
-import { ifThere } from '../util/files.ts';
+import { ifThere, statOf } from '../util/files.ts';
 import type { LoaderKind } from './loader.ts';
 
 /** Which loaders a guest is checked for: an image file, cells, a publication's images. */
+
+const MAX_IMAGE = 64 * 2 ** 20;
 
 /** Every cell that the catalog has. */
 export function catalogCells(data: PlanData): Cell[] {
@@ -45,6 +47,12 @@ async function metadataOf(file: string, sha256: string): Promise<Metadata | unde
  * @throws UsageError FILE_UNREADABLE; OutputError INSPECT_FAILED where it is no loader
  */
 export async function fileLoader(file: string): Promise<LoaderKind> {
+  const size = (await statOf(file))?.size ?? 0;
+  if (size > MAX_IMAGE)
+    throw new OutputError('INSPECT_FAILED', `${file} is no PV boot loader`, {
+      expected: 'an image of some hundred kilobytes',
+      got: `${size} bytes`,
+    });
   const bytes = await readFile(file).catch((error: Error) => {
     throw refusalOf(error, file, ['ENOENT']) ?? error;
   });

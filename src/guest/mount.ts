@@ -58,6 +58,8 @@ function deviceOf(numbers: string): LegacyDevice | undefined {
   const event = read(`/sys/dev/block/${numbers}/uevent`);
   const name = event === undefined ? undefined : /^DEVNAME=(.*)$/m.exec(event)?.[1];
   if (name === undefined) return undefined;
+  // Part of a disk without being a partition to Linux: which one it is does not stand there.
+  if (name.startsWith('dm-') || Number(read(`/sys/dev/block/${numbers}/loop/offset`) ?? 0) > 0) return undefined;
   const partition = read(`/sys/dev/block/${numbers}/partition`);
   const parent = partition === undefined ? name : name.replace(/p?\d+$/, '');
   const disk = Math.max(0, xenDisks().indexOf(parent));

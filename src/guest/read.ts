@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, openSync, readFileSync, readSync, type Stats } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readFileSync, readSync, type Stats } from 'node:fs';
 import { Area } from './disk/area.ts';
 
 /** A disk image or block device, open for reading. */
@@ -17,7 +17,8 @@ function deviceSize({ rdev }: Stats): number {
 
 /** Open a file or block device for reading. Its size is 0 for anything else. @throws the system's error */
 export function openArea(path: string): OpenArea {
-  const fd = openSync(path, 'r');
+  // Opening a pipe would wait for ever.
+  const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   try {
     const stat = fstatSync(fd);
     const size = stat.isFile() ? stat.size : stat.isBlockDevice() ? deviceSize(stat) : 0;

@@ -49,6 +49,8 @@ export interface GuestDisk {
   table: PartitionTable['kind'];
   faults: string[];
   volumes: Volume[];
+  /** What its file system is to a loader is assumed, not seen. */
+  guessed?: boolean;
 }
 
 /** Run a look at a damaged or unreadable file system: what is wrong becomes an answer. */

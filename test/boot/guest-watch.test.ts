@@ -37,6 +37,16 @@ describe('a guest that boots from its own disk', () => {
     });
   });
 
+  test('what GRUB 2 says and goes on from is answered, not taken for the end', () => {
+    const { one } = watch();
+    one.text(MENU, 1);
+    expect(one.text('error: diskfilter writes are not supported.\r\nPress any key to continue...', 2)).toEqual([
+      { type: 'send', bytes: '\r', afterMs: 500 },
+    ]);
+    expect(one.text(LINUX, 3)).toEqual([{ type: 'finish' }]);
+    expect(one.outcome(ended)).toMatchObject({ ok: true, said: 'its kernel started' });
+  });
+
   test('that somebody watches is neither helped nor stopped', () => {
     const { one } = watch('kernel', true);
     expect([...one.text(MENU, 1), ...one.text(LINUX, 2), ...one.text('grubdom> ', 3)]).toEqual([]);

@@ -76,6 +76,29 @@ describe.skipIf(!MKE2FS)('guest check', () => {
     expect(published).toMatchObject({ code: 0, stdout: expect.stringMatching(/yes {2}pv-grub/) });
   });
 
+  test('what the guest wrote does not reach the terminal as it is; a pipe, a large file, a folder by a link have an answer', async () => {
+    const disk = makeDisk(
+      { ...FILES, 'boot/grub/menu.lst': 'title \x1b]0;x\x07y\nroot (hd0)\nkernel /boot/vmlinuz-6.1.0-9-amd64\n' },
+      '-t ext3',
+    );
+    const { stdout } = await pvgrub(['guest', 'check', disk, '--image', 'pv-grub-4.17.5-x86_64']);
+    for (const one of ['\x1b', '\x07']) expect(stdout).not.toContain(one);
+    const { root, folder } = mounted();
+    execFileSync('mkfifo', [join(folder, 'pipe')]);
+    expect(await pvgrub(['guest', 'check', join(folder, 'pipe')])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('is no disk'),
+    });
+    expect(await pvgrub(['guest', 'domain', disk])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('no configuration of a domain'),
+    });
+    symlinkSync(root, join(folder, 'link'));
+    // As Debian has it: links to the kernel in the root.
+    symlinkSync('boot/vmlinuz-6.1.0-9-amd64', join(root, 'vmlinuz'));
+    expect((await pvgrub(['guest', 'menu', join(folder, 'link'), '--kopt', 'root=/dev/xvda1'])).stdout).toContain('+root\t\t(hd0)');
+  });
+
   test.each([
     ['/nowhere', 'FILE_UNREADABLE'],
     ['/dev/null', 'is no disk'],
@@ -200,6 +223,19 @@ describe.skipIf(!MKE2FS)('guest domain', () => {
       code: 0,
       stdout: expect.stringContaining('extra = "(hd1)/boot/grub/menu.lst"'),
     });
+  });
+
+  test('a disk that is named is that of the configuration with its name, or is asked for', async () => {
+    const disk = makeDisk({ ...FILES, 'boot/grub/menu.lst': MENU.replace('(/dev/xvda1)', '(hd1)') }, '-t ext3');
+    const { config } = mounted();
+    writeFileSync(config, `name = "a"\nkernel = "/k"\ndisk = [ 'phy:/dev/vg/root,xvda2,w', 'phy:/dev/vg/swap,xvda1,w' ]\n`);
+    expect(await pvgrub(['guest', 'domain', config, '--disk', disk])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('is not clear'),
+    });
+    expect((await pvgrub(['guest', 'domain', config, '--disk', `xvda2=${disk}`, '--print'])).stdout).toContain(
+      'extra = "(hd1)/boot/grub/menu.lst"',
+    );
   });
 
   test('without the disks it asks for them, or for loader and menu', async () => {

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { UsageError } from '../../src/errors.ts';
 import { parseDomain, rewriteDomain } from '../../src/guest/domain/read.ts';
 import { parseDisk, vdevNumber } from '../../src/guest/domain/virtual-disk.ts';
-import { assigned, parseXlConfig, xlString } from '../../src/guest/domain/xl-config.ts';
+import { assignedValue, parseXlConfig, xlString } from '../../src/guest/domain/xl-config.ts';
 
 const PV = { kernel: '/usr/lib/xen/boot/pv-grub-x86_64.gz', menu: '(hd0)/boot/grub/menu.lst', type: 'pv' } as const;
 const rewrite = (text: string, through: Parameters<typeof rewriteDomain>[1] = PV) => rewriteDomain({ path: 'x', text }, through);
@@ -90,9 +90,15 @@ describe("a configuration of xl's or xm's", () => {
     );
   });
 
+  test('"+=" goes on with what was assigned before; a blank after ";" is no block of Python', () => {
+    const text = 'disk=["phy:/a,xvda1,w"]\ndisk+=["phy:/b,xvda2,w"]\nextra="a"\nextra+=" b"\nmemory=512; kernel="/v"\n';
+    expect(parseDomain(text, 'x')).toMatchObject({ kernel: '/v', commandLine: 'a b', disks: [{ target: '/a' }, { target: '/b' }] });
+    expect(parseDomain(rewrite(text), 'x')).toMatchObject({ kernel: PV.kernel, commandLine: PV.menu, disks: [{}, {}] });
+  });
+
   test('strings are read as they are written', () => {
     fc.assert(
-      fc.property(fc.string(), (text) => void expect(assigned(parseXlConfig(`a = ${xlString(text)}\n`, 'x'), 'a')?.value).toBe(text)),
+      fc.property(fc.string(), (text) => void expect(assignedValue(parseXlConfig(`a = ${xlString(text)}\n`, 'x'), 'a')).toBe(text)),
     );
   });
 

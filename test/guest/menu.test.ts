@@ -234,6 +234,12 @@ describe('a menu that is repaired', () => {
     expect(repaired(text)).toBe(text);
   });
 
+  test('an entry of another partition, and what is chain-loaded, stay as they are', () => {
+    const text =
+      'timeout 3\ntitle other\nroot (hd0,1)\nkernel /boot/vmlinuz-of-it console=hvc0\ntitle chain\nrootnoverify (hd0,2)\nchainloader +1\ntitle far\nroot (hd1,0)\nkernel (hd1,0)/vmlinuz-6.1.0-9-amd64 console=hvc0\n';
+    expect(repaired(text, { device: { disk: 0, partition: 0 } })).toBe(text.replace('root (hd1,0)', 'root\t\t(hd0,0)'));
+  });
+
   test('what stands on one line is set apart', () => {
     expect(
       repaired(

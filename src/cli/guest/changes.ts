@@ -1,5 +1,5 @@
 import { createTwoFilesPatch, FILE_HEADERS_ONLY } from 'diff';
-import { UsageError } from '../../errors.ts';
+import { printable, UsageError } from '../../errors.ts';
 import { saveWithBackup } from '../../guest/menu/save.ts';
 import type { Encoding } from '../../guest/text.ts';
 import { print } from '../context.ts';
@@ -54,7 +54,7 @@ export async function giveOut(files: readonly ChangedFile[], options: OutputOpti
     else if (options.write) {
       const backup = await saveWithBackup(path, Buffer.from(after, encoding), within);
       print(`${path}: written${backup === undefined ? '' : `; what was there is kept as ${backup}`}`);
-    } else print(diffText(file));
+    } else print(printable(diffText(file)));
   }
   if (!options.print && !options.write && files.some(({ before, after }) => !alike(before, after)))
     process.stderr.write('pvgrub: nothing is written; --write does it, with a backup\n');

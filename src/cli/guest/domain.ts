@@ -1,5 +1,5 @@
-import { join } from 'node:path';
-import { UsageError } from '../../errors.ts';
+import { basename, join } from 'node:path';
+import { printable, UsageError } from '../../errors.ts';
 import { checkGuest, type GuestReport, type LoaderVerdict } from '../../guest/check/check.ts';
 import { type Suited, suitedLoader } from '../../guest/check/suits.ts';
 import type { BootThrough } from '../../guest/domain/domain.ts';
@@ -20,11 +20,24 @@ export interface DomainOptions extends OutputOptions, LoaderOptions {
   root: string;
 }
 
-const say = (text: string) => process.stderr.write(`pvgrub: ${text}\n`);
+const say = (text: string) => process.stderr.write(`pvgrub: ${printable(text)}\n`);
 
 /** The guest's disks that are at hand here, in its order: those named, else those of the configuration. */
 export async function disksAtHand({ path, domain }: DomainFile, named: readonly string[] | undefined): Promise<(string | undefined)[]> {
-  if (named) return [...named];
+  if (named) {
+    const disks: (string | undefined)[] = domain.disks.map(() => undefined);
+    for (const text of named) {
+      const [, vdev, disk = text] = /^([a-z]+\d*)=(.+)$/.exec(text) ?? [];
+      const at = domain.disks.findIndex((one) => (vdev === undefined ? basename(one.target ?? '') === basename(disk) : one.vdev === vdev));
+      if (at < 0 && disks.length > named.length)
+        throw new UsageError('OPTION_INVALID', `which of the guest's disks ${disk} is, is not clear`, {
+          got: domain.disks.map(({ vdev: name, target }) => `${name}: ${target}`).join(', '),
+          hint: `--disk ${domain.disks[0]?.vdev}=${disk}`,
+        });
+      disks[at < 0 ? named.indexOf(text) : at] = disk;
+    }
+    return disks;
+  }
   return Promise.all(
     domain.disks.map(async ({ target, format, vdev }) => {
       const there = target?.startsWith('/') && (await statOf(target)) !== undefined;

@@ -1,10 +1,9 @@
 import { realpath } from 'node:fs/promises';
 import { join } from 'node:path';
-import { UsageError } from '../../errors.ts';
+import { printable, UsageError } from '../../errors.ts';
 import { BootFiles } from '../../guest/check/boot-files.ts';
 import { checkLegacyMenu } from '../../guest/check/legacy.ts';
 import { findingText } from '../../guest/check/report.ts';
-import { FOLDER } from '../../guest/disk/identify.ts';
 import { type Domain, menuOf } from '../../guest/domain/domain.ts';
 import { readDomain } from '../../guest/domain/read.ts';
 import { etcBeside, layoutOf } from '../../guest/folder.ts';
@@ -114,9 +113,9 @@ export async function menuCommand(where: string[], options: MenuOptions): Promis
     guest.disks.flatMap(({ volumes }) => volumes),
     volume,
   );
-  if (left !== '') process.stderr.write(`pvgrub: what is left to do by hand:\n${left}\n`);
+  if (left !== '') process.stderr.write(`pvgrub: what is left to do by hand:\n${printable(left)}\n`);
   process.stderr.write(
-    `pvgrub: the domain's extra = "${deviceText(volume.device)}${name}"${mounted && device === undefined && volume.content.type === FOLDER ? '; the device is a guess: --device says which it is' : ''}\n`,
+    `pvgrub: the domain's extra = "${deviceText(volume.device)}${name}"${guest.disks.some(({ guessed, volumes }) => guessed && volumes.includes(volume)) ? '; the device is a guess: --device says which it is' : ''}\n`,
   );
 }
 

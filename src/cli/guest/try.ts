@@ -36,7 +36,7 @@ export interface TryOptions extends CommonOptions {
   json?: boolean;
 }
 
-const say = (text: string) => process.stderr.write(`pvgrub: ${text}\n`);
+const say = (text: string) => process.stderr.write(`pvgrub: ${printable(text)}\n`);
 
 /** MiB that a guest gets if nothing is said, and at the most without being asked: it is booted on a builder, not on its host. */
 const MEMORY = 512;

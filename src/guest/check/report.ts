@@ -1,5 +1,6 @@
 import { compareVersions } from '../../catalog/version.ts';
 import { formatBytes } from '../../config/units.ts';
+import { printable } from '../../errors.ts';
 import { featureNames } from '../disk/ext-super.ts';
 import type { LoaderKind } from '../loader.ts';
 import type { GuestDisk, Volume } from '../volume.ts';
@@ -86,7 +87,8 @@ function groupName(loaders: readonly LoaderKind[]): string {
 function groupText({ loaders, verdict }: Group, findings: readonly Finding[]): string {
   const head = `  ${verdict.ok ? 'yes' : 'no '}  ${groupName(loaders)}`;
   if (verdict.ok) return `${head}: by ${verdict.menu}`;
-  const told = (one: { where: string; what: string }) => findings.some(({ where, what }) => where === one.where && what === one.what);
+  const keys = new Set(findings.map(({ where, what }) => `${where}\0${what}`));
+  const told = ({ where, what }: { where: string; what: string }) => keys.has(`${where}\0${what}`);
   const own = verdict.obstacles.filter((one) => !told(one));
   const lines = own.map(({ where, what, hint }) => {
     const way = hint ? `\n           try: ${wrapped(hint, '                ')}` : '';
@@ -116,7 +118,8 @@ export function reportText(report: GuestReport): string {
   const suited = suitedLoader(report);
   if (verdicts.length > 1)
     parts.push(suited ? `take ${suited.verdict.loader.name}: ${suited.why}` : 'no loader is seen to boot it as it is');
-  return parts.join('\n\n');
+  // Labels and titles are the guest's: no terminal shall obey them.
+  return printable(parts.join('\n\n'));
 }
 
 /** The report as plain data, for `--json`. */

@@ -40,6 +40,8 @@ const ROOT = 2;
 /** A menu has a kilobyte, an initial RAM disk some hundred megabytes: a larger file is not followed. */
 export const MAX_FILE: number = 2 ** 29;
 const MAX_FOLDER = 4 * 2 ** 20;
+/** Names of folders that are remembered. */
+const MAX_NAMES = 500_000;
 /** Pieces of a file; more are in no file that size. */
 const MAX_RUNS = 2 ** 18;
 const EXTENT_MAGIC = 0xf30a;
@@ -54,6 +56,7 @@ export class ExtFiles {
   private readonly area: Area;
   private readonly inodes = new Map<number, Inode>();
   private readonly folders = new Map<number, Map<string, number>>();
+  private names = 0;
 
   constructor(area: Area, sb: ExtSuper) {
     this.area = area;
@@ -148,6 +151,7 @@ export class ExtFiles {
       const last = runs.at(-1);
       if (physical === 0) return;
       if (last && last.physical + last.count === physical && last.logical + last.count === logical) last.count++;
+      else if (runs.length === MAX_RUNS) throw new Damaged('a file is in too many pieces');
       else runs.push({ logical, physical, count: 1 });
     };
     const walk = (pointer: number, level: number, logical: number): void => {
@@ -184,7 +188,8 @@ export class ExtFiles {
     const { blockSize } = this.sb;
     const runs = this.runs(inode);
     // What is not there is not asked for: a file that says it is large takes no memory.
-    const end = Math.min(size, Math.max(0, ...runs.map(({ logical, count }) => (logical + count) * blockSize)));
+    const last = runs.reduce((most, { logical, count }) => Math.max(most, logical + count), 0);
+    const end = Math.min(size, last * blockSize);
     const result = Buffer.alloc(end);
     const step = Math.max(1, Math.floor((1 << 18) / blockSize));
     for (const { logical, physical, count } of runs) {
@@ -216,6 +221,12 @@ export class ExtFiles {
         if (number !== 0) names.set(name, number);
         at += length;
       }
+    }
+    // Folders can share their blocks: what is remembered is bounded.
+    this.names += names.size;
+    if (this.names > MAX_NAMES) {
+      this.folders.clear();
+      this.names = names.size;
     }
     this.folders.set(inode.number, names);
     return names;

@@ -107,6 +107,7 @@ function gpt(disk: Area): Partition[] | undefined {
     const start = Number(entry.readBigUInt64LE(32)) * SECTOR;
     const end = (Number(entry.readBigUInt64LE(40)) + 1) * SECTOR;
     found.push({ number: n + 1, start, size: end - start, type });
+    if (found.length > MAX_LOGICAL) throw new Damaged(`its GPT has more than ${MAX_LOGICAL} partitions`);
   }
   return found;
 }

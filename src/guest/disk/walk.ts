@@ -25,6 +25,8 @@ const MAX_LINKS = 20;
  * @returns undefined where nothing is there
  */
 export function walk<Node>(tree: Tree<Node>, path: string): Walked<Node> | undefined {
+  // PATH_MAX: no loader takes a longer one.
+  if (path.length > 4096) return undefined;
   const parts = path.split('/').filter(Boolean);
   const above: Node[] = [];
   const through = [tree.root];

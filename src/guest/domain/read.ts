@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
-import { refusalOf } from '../../errors.ts';
+import { refusalOf, UsageError } from '../../errors.ts';
+import { statOf } from '../../util/files.ts';
 import { decoded, type Encoding } from '../text.ts';
 import type { BootThrough, Domain } from './domain.ts';
 import { readLibvirtDomain, rewriteLibvirt } from './libvirt.ts';
@@ -12,6 +13,8 @@ export interface DomainFile {
   encoding: Encoding;
   domain: Domain;
 }
+
+const MAX = 4 * 2 ** 20;
 
 const isXml = (text: string) => /^\s*</.test(text);
 
@@ -27,6 +30,12 @@ export function rewriteDomain({ path, text }: Pick<DomainFile, 'path' | 'text'>,
 
 /** @throws UsageError FILE_UNREADABLE, DOMAIN_INVALID */
 export async function readDomain(path: string): Promise<DomainFile> {
+  const stat = await statOf(path);
+  if (stat && (!stat.isFile() || stat.size > MAX))
+    throw new UsageError('FILE_UNREADABLE', `${path} is no configuration of a domain`, {
+      expected: 'a file of some kilobytes',
+      hint: 'another disk of the guest is named with --disk',
+    });
   const bytes = await readFile(path).catch((error: Error) => {
     throw refusalOf(error, path, ['ENOENT']) ?? error;
   });

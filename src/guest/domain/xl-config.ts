@@ -20,6 +20,8 @@ export interface Assignment {
   end: number;
   /** Where its value begins. */
   valueStart: number;
+  /** With "+=": what was assigned before goes on. */
+  more: boolean;
   /** It stands within a Python block. */
   indented: boolean;
 }
@@ -132,7 +134,7 @@ function expressionEnd(text: string, from: number): number {
   return text.slice(0, at).trimEnd().length < from ? from : text.slice(from, at).trimEnd().length + from;
 }
 
-const ASSIGNMENT = /^([ \t]*)([A-Za-z_]\w*)[ \t]*\+?=(?!=)[ \t]*/;
+const ASSIGNMENT = /^([ \t]*)([A-Za-z_]\w*)[ \t]*(\+?)=(?!=)[ \t]*/;
 
 /**
  * Read a configuration.
@@ -174,7 +176,7 @@ export function parseXlConfig(text: string, where: string): XlConfig {
       at = end;
       continue;
     }
-    const [whole, indent = '', name = ''] = match;
+    const [whole, indent = '', name = '', plus = ''] = match;
     const start = at + indent.length;
     const valueStart = at + whole.length;
     const number = lineAt(start);
@@ -194,7 +196,16 @@ export function parseXlConfig(text: string, where: string): XlConfig {
       if (error instanceof Cut) throw invalid(number, error.message);
       throw error;
     }
-    config.assignments.push({ name, value, line: number, start, end: reader.at, valueStart, indented: indent !== '' });
+    config.assignments.push({
+      name,
+      value,
+      line: number,
+      start,
+      end: reader.at,
+      valueStart,
+      more: plus !== '',
+      indented: indent !== '' && (start === indent.length || text[start - indent.length - 1] === '\n'),
+    });
     // What follows on the line is a comment, or another assignment.
     const after = /^[ \t\r]*(?:;|#[^\n]*)?/.exec(text.slice(reader.at, reader.at + 10_000))?.[0].length ?? 0;
     at = Math.max(reader.at + after, at + 1);
@@ -202,9 +213,16 @@ export function parseXlConfig(text: string, where: string): XlConfig {
   return config;
 }
 
-/** The last assignment to a name counts, as for xl. */
-export function assigned({ assignments }: XlConfig, name: string): Assignment | undefined {
-  return assignments.findLast((one) => one.name === name);
+/** What a name has in the end: the last assignment counts, as for xl, and "+=" goes on with strings and lists. */
+export function assignedValue({ assignments }: XlConfig, name: string): XlValue {
+  let result: XlValue;
+  for (const { name: own, value, more } of assignments) {
+    if (own !== name) continue;
+    if (more && Array.isArray(result) && Array.isArray(value)) result = [...result, ...value];
+    else if (more && typeof result === 'string' && typeof value === 'string') result += value;
+    else result = value;
+  }
+  return result;
 }
 
 /** A string as it is written there. */

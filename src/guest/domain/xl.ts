@@ -2,7 +2,7 @@ import { UsageError } from '../../errors.ts';
 import { type Change, changed } from './changes.ts';
 import type { BootThrough, Domain } from './domain.ts';
 import { inOrder, parseDisk } from './virtual-disk.ts';
-import { type Assignment, assigned, parseXlConfig, type XlConfig, xlString } from './xl-config.ts';
+import { type Assignment, assignedValue, parseXlConfig, type XlConfig, xlString } from './xl-config.ts';
 
 /** Domains in xl's and xm's format: what they boot, and how they are made to boot through a loader. Pure. */
 
@@ -34,7 +34,7 @@ function plain(config: XlConfig, where: string): (name: string) => Assignment['v
       hint: 'xm ran such files as Python; write down what the value is',
     });
   }
-  return (name) => assigned(config, name)?.value;
+  return (name) => assignedValue(config, name);
 }
 
 const textOf = (value: Assignment['value']) => (typeof value === 'string' ? value : typeof value === 'number' ? String(value) : undefined);
@@ -101,7 +101,8 @@ export function rewriteXl(text: string, where: string, { kernel, menu, type }: B
   const set = (name: string, value: string) => {
     const list = all(name);
     const last = list.at(-1);
-    if (last) changes.push({ start: last.valueStart, end: last.end, text: xlString(value) });
+    if (last?.more) changes.push({ start: last.start, end: last.end, text: `${name} = ${xlString(value)}` });
+    else if (last) changes.push({ start: last.valueStart, end: last.end, text: xlString(value) });
     else fresh.push(`${name} = ${xlString(value)}\n`);
     for (const one of list.slice(0, -1)) changes.push(without(text, one));
   };

@@ -23,6 +23,8 @@ export interface Grub2Config {
 }
 
 const MAX = 2 * 2 ** 20;
+/** More words than these are no files of one entry. */
+const MAX_WORDS = 100;
 
 interface Command {
   words: string[];
@@ -125,8 +127,8 @@ export function parseGrub2Config(text: string): Grub2Config {
     if (ELSEWHERE.has(name)) config.elsewhere.push(words.join(' '));
     if (!entry) continue;
     if (KERNELS.has(name) && args[0] !== undefined) entry.kernel = { path: args[0], args: args.slice(1).join(' '), line };
-    if (INITRDS.has(name)) entry.initrds.push(...args.map((path) => ({ path, line })));
-    if (name === 'search') entry.search.push(...args.filter((word) => /^[0-9A-Fa-f]{4,}-[0-9A-Fa-f-]+$/.test(word)));
+    if (INITRDS.has(name)) entry.initrds.push(...args.slice(0, MAX_WORDS).map((path) => ({ path, line })));
+    if (name === 'search') entry.search.push(...args.slice(0, MAX_WORDS).filter((word) => /^[0-9A-Fa-f]{4,}-[0-9A-Fa-f-]+$/.test(word)));
   }
   return config;
 }

@@ -71,11 +71,14 @@ function apart(line: string): string[] {
   return match ? [match[1] as string, ...apart(match[2] as string)] : [line];
 }
 
+/** Commands of other loaders that stand alone on a line, with arguments of their own. */
+const HARMLESS_LINE = /^\s*(serial|terminfo|gfxmenu)\s/;
+
 /** A line that goes on with the kernel's arguments: no command of the loader, or "root=" with a path or UUID. */
 function goesOn(line: string): boolean {
   const [, word = '', separator = ''] = /^\s*([^\s=]*)(=|\s|$)/.exec(line) ?? [];
   if (/^\s*(#|$)/.test(line)) return false;
-  return !LEGACY_COMMANDS.has(word) || (word === 'root' && separator === '=' && !/^\s*root=\(/.test(line));
+  return (!LEGACY_COMMANDS.has(word) && !HARMLESS_LINE.test(line)) || (word === 'root' && separator === '=' && !/^\s*root=\(/.test(line));
 }
 
 /** Kernel lines that were broken in two are one again. */
@@ -83,7 +86,8 @@ function joined(lines: readonly string[]): string[] {
   const result: string[] = [];
   for (const line of lines) {
     const last = result.at(-1);
-    if (last !== undefined && /^\s*kernel\b/.test(last) && goesOn(line)) result[result.length - 1] = `${last.trimEnd()} ${line.trim()}`;
+    if (last !== undefined && last.length < MAX_LINE && /^\s*kernel\b/.test(last) && !last.endsWith('\\') && goesOn(line))
+      result[result.length - 1] = `${last.trimEnd()} ${line.trim()}`;
     else result.push(line);
   }
   return result;
@@ -111,7 +115,7 @@ function mendedRoot(line: string, argument: string, kernel: string | undefined, 
   const { device } = plan;
   const [text = ''] = argument.split(/\s/);
   const named = parseDevice(text);
-  const elsewhere = named !== undefined && named.disk !== device.disk && (kernel === undefined || !plan.exists(rightPath(kernel, plan)));
+  const elsewhere = named !== undefined && (kernel === undefined || !plan.exists(rightPath(kernel, plan)));
   if (elsewhere || text === deviceText(device)) return line;
   return `${/^\s*/.exec(line)?.[0]}root\t\t${deviceText(device)}`;
 }
@@ -122,7 +126,7 @@ function mendedFile([before, command, between, argument]: readonly string[], pla
   const { device, path } = splitPath(text);
   const place = device !== undefined && parseDevice(device) === undefined ? deviceText(plan.device) : (device ?? '');
   const silent = command === 'kernel' && /vmlinu|kernel/.test(path) && !/(console|xencons)=/.test(rest);
-  return `${before}${command}${between}${place}${path.startsWith('/') ? rightPath(path, plan) : path}${rest}${silent ? ' console=hvc0' : ''}`;
+  return `${before}${command}${between}${place}${path.startsWith('/') && (device === undefined || place === deviceText(plan.device)) ? rightPath(path, plan) : path}${rest}${silent ? ' console=hvc0' : ''}`;
 }
 
 /** Lines outside of update-grub's part: what keeps an entry from booting is put right, all else left. */
@@ -132,7 +136,7 @@ function mendedLines(all: readonly string[], plan: MenuPlan): string[] {
   return lines.map((line, i) => {
     const parts = comment(line) ? null : /^(\s*)(\w+)([ \t=]+)(.*)$/.exec(line);
     const [, , command = '', , argument = ''] = parts ?? [];
-    if (command === 'root' || command === 'rootnoverify') return mendedRoot(line, argument, kernelAfter(lines, i), plan);
+    if (command === 'root') return mendedRoot(line, argument, kernelAfter(lines, i), plan);
     return parts && ['kernel', 'initrd', 'module'].includes(command) ? mendedFile(parts.slice(1), plan) : line;
   });
 }
