@@ -1,10 +1,9 @@
 import { EngineError } from '../errors.ts';
 import type { Arch } from '../recipes/types.ts';
-import { bootImageDigest, packageVersion } from './boot-image.ts';
 import { diskInPlace, diskSent, type GuestDiskWay } from './guest-disk.ts';
 import { type Goal, type GuestOutcome, GuestWatch } from './guest-watch.ts';
 import type { Machine, MachineCase } from './machine.ts';
-import { type MachineContext, type MachineRun, NO_DISKS, NO_GUEST_DISK, runMachine } from './run-machine.ts';
+import { environmentOf, type MachineContext, type MachineRun, NO_DISKS, NO_GUEST_DISK, runMachine } from './run-machine.ts';
 import type { BootEnvironment } from './types.ts';
 import { type Way, type WayChoice, waysFor } from './ways.ts';
 
@@ -74,17 +73,9 @@ export async function bootGuest(
   for (;;) {
     const way = ways[0] as Way;
     const { run, outcome, diagnosis } = await once(boot, way, context, sent);
-    const { machine, packages, code } = run;
+    const { machine, code } = run;
     if (outcome) {
-      const environment: BootEnvironment = {
-        hypervisor: `Xen ${machine.hypervisor}`,
-        qemu: packageVersion(packages, /^qemu-system-x86:/),
-        dom0: `Linux ${packageVersion(packages, /^linux-image-\d/)}`,
-        accelerator: way.accelerator,
-        start: way.start,
-        bootImage: bootImageDigest(context.image, packages),
-      };
-      return { outcome, diagnosis, environment };
+      return { outcome, diagnosis, environment: environmentOf(run, way, context.image) };
     }
     const got = [...(machine.failure === undefined ? [] : [machine.failure]), ...machine.log().slice(-12)].join('\n');
     if (code === NO_GUEST_DISK && !sent) {

@@ -5,8 +5,9 @@ import { type ContainerSpec, runContainer } from '../engine/container.ts';
 import type { Engine } from '../engine/engine.ts';
 import { Workspace } from '../engine/workspace.ts';
 import { EngineError } from '../errors.ts';
-import { type BootImage, PACKAGES } from './boot-image.ts';
+import { type BootImage, bootImageDigest, PACKAGES, packageVersion } from './boot-image.ts';
 import { type CaseWatch, Machine, type MachineCase, type MachineOptions } from './machine.ts';
+import type { BootEnvironment } from './types.ts';
 import type { Way } from './ways.ts';
 
 /** QEMU has 512 MiB for the machine, 64 MiB for translated code, and itself. */
@@ -127,4 +128,20 @@ export async function runMachine<Case extends MachineCase, Watcher extends CaseW
     await workspace.remove(context.warn);
   }
   return { machine, packages, left: machine.over(), code };
+}
+
+/** Where a machine that came up ran. */
+export function environmentOf(
+  { machine, packages }: { machine: { hypervisor: string | undefined }; packages: readonly string[] },
+  way: Way,
+  image: BootImage,
+): BootEnvironment {
+  return {
+    hypervisor: `Xen ${machine.hypervisor}`,
+    qemu: packageVersion(packages, /^qemu-system-x86:/),
+    dom0: `Linux ${packageVersion(packages, /^linux-image-\d/)}`,
+    accelerator: way.accelerator,
+    start: way.start,
+    bootImage: bootImageDigest(image, packages),
+  };
 }

@@ -1,9 +1,8 @@
 import { EngineError } from '../errors.ts';
-import { bootImageDigest, packageVersion } from './boot-image.ts';
 import { type JobCase, jobCases, jobFiles } from './job.ts';
 import { untried } from './judge.ts';
 import { judging, type Seen } from './judging.ts';
-import { type MachineContext, NO_DISKS, runMachine } from './run-machine.ts';
+import { environmentOf, type MachineContext, NO_DISKS, runMachine } from './run-machine.ts';
 import type { BootEnvironment, BootReport, BootSubject, CaseResult } from './types.ts';
 import { type Way, waysFor } from './ways.ts';
 
@@ -70,14 +69,7 @@ export async function bootImages(subjects: readonly BootSubject[], context: Boot
       context.warn(`no boot by ${way.accelerator}, ${way.start}: Xen's dom0 did not come up; trying another way`);
       continue;
     }
-    const environment: BootEnvironment = {
-      hypervisor: `Xen ${machine.hypervisor}`,
-      qemu: packageVersion(packages, /^qemu-system-x86:/),
-      dom0: `Linux ${packageVersion(packages, /^linux-image-\d/)}`,
-      accelerator: way.accelerator,
-      start: way.start,
-      bootImage: bootImageDigest(context.image, packages),
-    };
+    const environment = environmentOf({ machine, packages }, way, context.image);
     for (const { subject } of batch.filter((entry) => !left.includes(entry))) environments.set(subject, environment);
     // A machine that ends again and again between cases would go on for ever.
     stuck = left.length === batch.length ? stuck + 1 : 0;

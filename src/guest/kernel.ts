@@ -111,14 +111,12 @@ export function configFacts(text: string): Pick<KernelFacts, 'bits' | 'pv' | 'pv
 
 /**
  * What a kernel file is. Never throws for what is in it.
- * @param config the text of its config, if there is one
  */
-export function kernelFacts(bytes: Buffer, config?: string): KernelFacts {
-  const told = config === undefined ? {} : configFacts(config);
-  if (bytes.length > 0x250 && bytes.toString('latin1', HEADER.magic, HEADER.magic + 4) === 'HdrS') return { ...told, ...bzImage(bytes) };
+export function kernelFacts(bytes: Buffer): KernelFacts {
+  if (bytes.length > 0x250 && bytes.toString('latin1', HEADER.magic, HEADER.magic + 4) === 'HdrS') return bzImage(bytes);
   const compression = packingOf(bytes);
   const inner = unpacked(bytes, compression);
-  if (inner && isElf(inner)) return { ...told, format: 'elf', compression, ...elfFacts(inner) };
+  if (inner && isElf(inner)) return { format: 'elf', compression, ...elfFacts(inner) };
   return { format: 'unknown', compression, fault: 'it is neither a bzImage nor an ELF file' };
 }
 

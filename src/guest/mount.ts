@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import type { LegacyDevice } from './menu/legacy.ts';
+import { deviceNumbers } from './read.ts';
 
 /** What a mounted folder is mounted from, and what that is to a loader: Linux's own tables. */
 
@@ -79,8 +80,7 @@ export function diskUnder(source: string): string {
 /** What a folder's file system is mounted from; undefined where that is no block device (overlay, network, memory). */
 export function mountOf(folder: string): Mount | undefined {
   const { dev } = statSync(folder);
-  // glibc's makedev(): minor's low byte, major, minor's rest.
-  const numbers = `${(dev >>> 8) & 0xfff}:${(dev & 0xff) | ((dev >>> 12) & 0xfff00)}`;
+  const numbers = deviceNumbers(dev);
   const entry = parseMountInfo(read('/proc/self/mountinfo') ?? '').find((one) => one.numbers === numbers && one.source.startsWith('/dev/'));
   return entry && { source: entry.source, type: entry.type, device: deviceOf(numbers) };
 }

@@ -8,11 +8,14 @@ export interface OpenArea {
   close: () => void;
 }
 
+/** A device's number as /sys and /proc write it; in one number it is as glibc's makedev() puts it together. */
+export function deviceNumbers(dev: number): string {
+  return `${(dev >>> 8) & 0xfff}:${(dev & 0xff) | (Math.floor(dev / 2 ** 12) & 0xfff00)}`;
+}
+
 /** Size of a block device in bytes: Linux's own number of sectors (Documentation/ABI/stable/sysfs-block). */
 function deviceSize({ rdev }: Stats): number {
-  // glibc's makedev(): minor's low byte, major, minor's rest.
-  const numbers = `${(rdev >>> 8) & 0xfff}:${(rdev & 0xff) | (Math.floor(rdev / 2 ** 12) & 0xfff00)}`;
-  return Number(readFileSync(`/sys/dev/block/${numbers}/size`, 'utf8')) * 512;
+  return Number(readFileSync(`/sys/dev/block/${deviceNumbers(rdev)}/size`, 'utf8')) * 512;
 }
 
 /** Open a file or block device for reading. Its size is 0 for anything else. @throws the system's error */

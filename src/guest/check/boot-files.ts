@@ -1,5 +1,5 @@
 import type { Content } from '../disk/identify.ts';
-import { type KernelFacts, kernelFacts } from '../kernel.ts';
+import { configFacts, type KernelFacts, kernelFacts } from '../kernel.ts';
 import { contentOf, type GuestFile, type Lookup, type Volume } from '../volume.ts';
 
 /** The files that menus name, looked at once each. Pure. */
@@ -43,7 +43,8 @@ export class BootFiles {
     const version = facts.version ?? /vmlinu[xz]-(.+)$/.exec(found.file.path)?.[1];
     const folder = found.file.path.replace(/\/[^/]*$/, '');
     const config = version === undefined ? undefined : contentOf(volume.find(`${folder}/config-${version}`), MAX_CONFIG);
-    return config === undefined ? facts : kernelFacts(bytes, config.toString('latin1'));
+    // What the kernel itself tells is more than what its config does.
+    return config === undefined ? facts : { ...configFacts(config.toString('latin1')), ...facts };
   }
 
   /** The file system with this UUID. */
