@@ -142,6 +142,17 @@ describe.skipIf(!MKE2FS)('a guest on a real disk', () => {
     );
   });
 
+  test('a GPT, and more links than a loader follows, stand in the way of pv-grub and not of pvgrub2', () => {
+    const both = [NEW, loader('pvgrub2-2.14-x86_64')];
+    const disk = guestDisk(areaOf(readFileSync(makeDisk(guest(MENU), '-t ext2'))), 'x', 0);
+    const gpt = { ...disk, volumes: disk.volumes.map((volume) => ({ ...volume, table: 'gpt' as const })) };
+    expect(verdict(checkGuest([gpt], both))).toBe('(hd0): GRUB 0.97 reads no GPT | boots');
+    const links = Object.fromEntries([1, 2, 3, 4, 5, 6].map((n) => [`boot/l${n}`, { link: n === 1 ? 'vmlinuz-1' : `l${n - 1}` }]));
+    expect(verdict(check(makeDisk(guest(MENU.replace('vmlinuz-1', 'l6'), links), '-t ext2'), both))).toBe(
+      '(hd0)/boot/l6: 6 symbolic links lead to it, and pv-grub follows 5 | boots',
+    );
+  });
+
   test('grub.cfg is what pvgrub2 boots by, and suits where there is no menu.lst', () => {
     const cfg = "menuentry 'Linux' {\n  linux /boot/vmlinuz-1 root=/dev/xvda1 console=hvc0\n  initrd /boot/initrd.img-1\n}\n";
     const { 'boot/grub/menu.lst': _, ...files } = guest(MENU, { 'boot/grub/grub.cfg': cfg });
