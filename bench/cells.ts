@@ -4,7 +4,8 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Metadata } from '../src/build/metadata.ts';
-import { type CommonOptions, planned, withEngine } from '../src/cli/context.ts';
+import { type CommonOptions, planned } from '../src/cli/context.ts';
+import { withEngine } from '../src/cli/engines.ts';
 import { ensureBuildImage } from '../src/engine/build-image.ts';
 import { ownerLabels, thisOwner } from '../src/engine/labels.ts';
 import { Shelf } from '../src/engine/shelf.ts';
@@ -64,7 +65,7 @@ function options(args: readonly string[]): { selectors: string[]; common: Common
     const arg = args[i] as string;
     if (arg === '--origin') common.origin = [...(common.origin ?? []), args[++i] as string];
     else if (arg === '--trust') common.trust = [...(common.trust ?? []), args[++i] as string];
-    else if (arg === '--engine') common.engine = args[++i] as string;
+    else if (arg === '--engine') common.engine = [...(common.engine ?? []), args[++i] as string];
     else selectors.push(arg);
   }
   const flags = args.filter((arg) => !selectors.includes(arg));

@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { cellFolder } from '../src/build/artifacts.ts';
 import { knownVersions } from '../src/catalog/resolve.ts';
-import { type CommonOptions, planData, settingsOf, withEngine } from '../src/cli/context.ts';
+import { type CommonOptions, planData, settingsOf } from '../src/cli/context.ts';
+import { withEngine } from '../src/cli/engines.ts';
 import { ensureBuildImage } from '../src/engine/build-image.ts';
 import { ownerLabels, thisOwner } from '../src/engine/labels.ts';
 import { inputHash } from '../src/plan/input-hash.ts';
@@ -42,7 +43,7 @@ async function measure(command: string, args: readonly string[]): Promise<{ seco
 }
 
 export async function run(args: string[]): Promise<void> {
-  const common: CommonOptions = args[0] === '--engine' && args[1] !== undefined ? { engine: args[1] } : {};
+  const common: CommonOptions = args[0] === '--engine' && args[1] !== undefined ? { engine: [args[1]] } : {};
   const folder = await mkdtemp(join(tmpdir(), 'pvgrub-bench-'));
   const say = (event: { type: string; text?: string }) => {
     if (event.type === 'note') process.stderr.write(`${event.text}\n`);

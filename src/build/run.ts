@@ -1,38 +1,24 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, readFile, rename, rm } from 'node:fs/promises';
-import { join } from 'node:path';
 import PQueue from 'p-queue';
-import { BOOT_LOG, type BootMetadata } from '../boot/report.ts';
-import { cellSubject } from '../boot/subject.ts';
 import type { Settings } from '../config/settings.ts';
-import { type BuildImage, ensureBuildImage } from '../engine/build-image.ts';
-import type { Engine } from '../engine/engine.ts';
-import { ownerLabels, sweep, thisOwner } from '../engine/labels.ts';
-import { Shelf } from '../engine/shelf.ts';
-import { type ExitCode, errorData, exitCode, InterruptedError, OutputError, runExitCode } from '../errors.ts';
-import { demandImage, inspectImage } from '../inspect/inspect.ts';
+import { engineName } from '../engine/engine.ts';
+import { ownerLabels, thisOwner } from '../engine/labels.ts';
+import { EngineError, type ExitCode, errorData, exitCode, InterruptedError, runExitCode } from '../errors.ts';
 import { expectedSeconds, longestFirst } from '../plan/expected.ts';
-import { inputHash } from '../plan/input-hash.ts';
 import type { Cell } from '../plan/plan.ts';
 import type { Listener } from '../report/events.ts';
-import type { StoredSource } from '../sources/store.ts';
-import { writeFileAtomic } from '../util/files.ts';
-import { hashFile } from '../util/hash.ts';
-import { cellFolder, outputError, place, stagingFolder, sweepWork, writeSums } from './artifacts.ts';
-import { type BootChoice, BootStage, recordBoot, recordPlaced } from './boot-stage.ts';
-import { Budget } from './budget.ts';
-import { buildCell } from './cell.ts';
+import { cellFolder, sweepWork, writeSums } from './artifacts.ts';
+import type { BootChoice } from './boot-stage.ts';
+import { Farm, type FarmEngine, type Site } from './farm.ts';
 import { journal, lastSeconds } from './journal.ts';
-import { type Metadata, metadataOf, unpinnedOf } from './metadata.ts';
+import type { Metadata } from './metadata.ts';
+import { bootPlaced, buildAndPlace, hasBooted } from './place-cell.ts';
 import { RunSources } from './run-sources.ts';
-import { ToolchainCache } from './toolchain-cache.ts';
-
-/** Memory that the engine's machine must have for each cell side by side, in bytes, for cells to be built in memory. */
-export const ROOM_FOR_MEMORY = 2 * 2 ** 30;
 
 /** What a run needs of its surroundings. */
 export interface RunContext {
-  engine: Engine;
+  /** Those that cells are spread over, in the order in which they are made ready. */
+  engines: readonly FarmEngine[];
   settings: Settings;
   cwd: string;
   emit: Listener;
@@ -43,6 +29,8 @@ export interface RunContext {
   debug: boolean;
   /** Boot every image before it is placed; undefined: do not. */
   boot?: BootChoice | undefined;
+  /** How often an engine beside others is asked whether it is still there. */
+  askMs?: number;
 }
 
 /** What became of the cells of a run. */
@@ -59,7 +47,7 @@ export interface RunResult {
  * no build image to be had every cell has failed.
  */
 export async function runBuild(cells: readonly Cell[], context: RunContext): Promise<RunResult> {
-  const { engine, settings, signal } = context;
+  const { engines, settings, signal } = context;
   const run = randomBytes(8).toString('hex');
   const labels = ownerLabels(thisOwner(run));
   const begun = Date.now();
@@ -72,21 +60,20 @@ export async function runBuild(cells: readonly Cell[], context: RunContext): Pro
   };
   // Where it cannot be read, the run itself will say what is wrong.
   const took = await lastSeconds(settings.output).catch(() => new Map<string, number>());
-  const budget = new Budget(settings.cores, Math.min(settings.cells, cells.length));
+  const farm = new Farm({ ...context, emit, labels, choice: context.boot, cells: cells.length });
   emit({
     type: 'run-started',
     run,
     cells: cells.map((cell) => cell.id),
-    engine: `${engine.name} ${engine.version} (${engine.foundBy})`,
-    cores: settings.cores,
-    side: budget.slots,
+    engines: engines.map(({ engine }) =>
+      engines.length > 1 ? engineName(engine) : `${engine.name} ${engine.version} (${engine.foundBy})`,
+    ),
+    ...farm.size,
     expected: Object.fromEntries(cells.map((cell) => [cell.id, took.get(cell.id) ?? expectedSeconds(cell)])),
   });
-  const inMemory = engine.memory / budget.slots >= ROOM_FOR_MEMORY;
   const result: RunResult = { exit: 0, done: [], cached: [], failed: [] };
   const fetched = new RunSources(context, emit);
-  const boot = context.boot && new BootStage({ ...context, emit, labels, choice: context.boot });
-  const queue = new PQueue({ concurrency: budget.slots });
+  const queue = new PQueue({ concurrency: farm.size.side });
   // Cells that will still want cores: not started, and not known to need none.
   let wanting = cells.length;
 
@@ -96,7 +83,33 @@ export async function runBuild(cells: readonly Cell[], context: RunContext): Pro
     emit({ type: 'cell-failed', cell: cell.id, error: errorData(reason), exit: exitCode(reason), ms: Date.now() - start, log: failedLog });
   };
 
-  const one = async (cell: Cell, image: BuildImage, shelf: Shelf): Promise<void> => {
+  /** Build or boot a cell on one engine, or find that there is nothing to do. */
+  const attempt = async (cell: Cell, site: Site, start: number, countOff: () => void, onLog: (path: string) => void): Promise<void> => {
+    let there = context.force ? undefined : await fetched.alreadyBuilt(cell, site.image);
+    if (there && site.boot && context.boot && !hasBooted(there, cell, context.boot)) {
+      emit({ type: 'cell-started', cell: cell.id, jobs: 1, engine: site.name });
+      emit({ type: 'cell-phase', cell: cell.id, phase: 'boot' });
+      there = await bootPlaced(cell, there, site.boot, { settings, choice: context.boot });
+    }
+    if (there) {
+      result.cached.push(there);
+      emit({ type: 'cell-cached', cell: cell.id, ...told(there) });
+      return;
+    }
+    const sources = await fetched.of(cell);
+    countOff();
+    const jobs = site.budget.take(farm.wanting(site, wanting));
+    try {
+      emit({ type: 'cell-started', cell: cell.id, jobs, engine: site.name });
+      const metadata = await buildAndPlace(cell, sources, site, { ...context, emit }, { labels, jobs, onLog });
+      result.done.push(metadata);
+      emit({ type: 'cell-done', cell: cell.id, ...told(metadata), ms: Date.now() - start });
+    } finally {
+      site.budget.give(jobs);
+    }
+  };
+
+  const one = async (cell: Cell): Promise<void> => {
     const start = Date.now();
     let counted = true;
     const countOff = () => {
@@ -104,49 +117,22 @@ export async function runBuild(cells: readonly Cell[], context: RunContext): Pro
       counted = false;
     };
     let failedLog: string | undefined;
+    const lost = new Set<Site>();
     try {
-      signal.throwIfAborted();
-      let there = context.force ? undefined : await fetched.alreadyBuilt(cell, image);
-      if (there && boot && !hasBooted(there, cell, context)) {
-        emit({ type: 'cell-started', cell: cell.id, jobs: 1 });
-        emit({ type: 'cell-phase', cell: cell.id, phase: 'boot' });
-        there = await bootPlaced(cell, there, boot, context);
-      }
-      if (there) {
-        result.cached.push(there);
-        emit({
-          type: 'cell-cached',
-          cell: cell.id,
-          image: there.image.file,
-          sha256: there.image.sha256,
-          size: there.image.size,
-          unpinned: there.unpinned,
-        });
-        return;
-      }
-      const sources = await fetched.of(cell);
-      countOff();
-      const jobs = budget.take(wanting);
-      try {
-        emit({ type: 'cell-started', cell: cell.id, jobs });
-        const metadata = await buildAndPlace(
-          cell,
-          sources,
-          { ...context, emit },
-          { image, labels, jobs, shelf, inMemory, boot, onLog: (path) => (failedLog = path) },
-        );
-        result.done.push(metadata);
-        emit({
-          type: 'cell-done',
-          cell: cell.id,
-          image: metadata.image.file,
-          sha256: metadata.image.sha256,
-          size: metadata.image.size,
-          ms: Date.now() - start,
-          unpinned: metadata.unpinned,
-        });
-      } finally {
-        budget.give(jobs);
+      for (let ended = false; !ended; ) {
+        const site = await farm.enter(lost);
+        try {
+          signal.throwIfAborted();
+          await attempt(cell, site, start, countOff, (path) => (failedLog = path));
+          ended = true;
+        } catch (error) {
+          lost.add(site);
+          // Whatever it looks like: where the engine has gone, that is the reason, and another may do it.
+          if (signal.aborted || !farm.hasOther(lost) || !((await farm.isLost(site)) || isEngineLost(error))) throw error;
+          emit({ type: 'cell-returned', cell: cell.id, engine: site.name });
+        } finally {
+          farm.leave(site);
+        }
       }
     } catch (error) {
       fail(cell, error, start, failedLog);
@@ -156,15 +142,13 @@ export async function runBuild(cells: readonly Cell[], context: RunContext): Pro
   };
 
   try {
-    const swept = (await sweep(engine)) + (await sweepWork(settings.output));
+    const swept = await sweepWork(settings.output);
     if (swept > 0) emit({ type: 'note', text: `removed ${swept} leftovers of a run that was killed` });
-    const image = await ensureBuildImage(engine, { settings, labels, signal, say: (text) => emit({ type: 'note', text }) });
-    const ordered = longestFirst(cells, took);
-    const shelf = new Shelf(engine, image.id, labels, (text) => emit({ type: 'warning', text }));
     try {
-      await queue.addAll(ordered.map((cell) => () => one(cell, image, shelf)));
+      await farm.open();
+      await queue.addAll(longestFirst(cells, took).map((cell) => () => one(cell)));
     } finally {
-      await shelf.remove();
+      await farm.close();
     }
   } catch (error) {
     // No cell was begun.
@@ -204,105 +188,15 @@ function spent({ cpu, from }: { cpu: NodeJS.CpuUsage; from: number }): { ms: num
   return { ms: Date.now() - from, cpuMs: Math.round((user + system) / 1000) };
 }
 
-/** Build, inspect, describe and move into place. What fails leaves nothing but, with --debug, its log. */
-async function buildAndPlace(
-  cell: Cell,
-  sources: ReadonlyMap<string, StoredSource>,
-  context: RunContext,
-  work: {
-    image: BuildImage;
-    labels: Record<string, string>;
-    jobs: number;
-    shelf: Shelf;
-    inMemory: boolean;
-    boot: BootStage | undefined;
-    onLog: (path: string) => void;
-  },
-): Promise<Metadata> {
-  const { settings, engine, emit } = context;
-  const { image } = work;
-  const started = new Date();
-  const staging = await stagingFolder(settings.output, cell.id);
-  try {
-    const { toolchain } = await buildCell(cell, sources, staging, {
-      engine,
-      image,
-      labels: work.labels,
-      limits: settings.limits,
-      jobs: work.jobs,
-      shelf: work.shelf,
-      inMemory: work.inMemory,
-      toolchains: context.force ? undefined : new ToolchainCache(join(settings.cache, 'toolchain')),
-      signal: context.signal,
-      onPhase: (phase) => emit({ type: 'cell-phase', cell: cell.id, phase }),
-      warn: (text) => emit({ type: 'warning', text }),
-    });
-    emit({ type: 'cell-phase', cell: cell.id, phase: 'inspect' });
-    const output = (role: string) => cell.recipe.outputs.find((entry) => entry.role === role)?.file;
-    const file = output('image');
-    if (file === undefined) throw new OutputError('OUTPUT_MISSING', `${cell.id}: its recipe names no image`);
-    const bytes = await readFile(join(staging, file));
-    const inspection = inspectImage(bytes);
-    demandImage(inspection, cell);
-    let booted: BootMetadata | undefined;
-    if (work.boot && context.boot) {
-      emit({ type: 'cell-phase', cell: cell.id, phase: 'boot' });
-      const [report] = await work.boot.boot([cellSubject(cell, bytes, context.boot)]);
-      if (report) booted = await recordBoot(report, staging);
-    }
-    const debug = output('debug');
-    const metadata = metadataOf({
-      cell,
-      inputHash: inputHash(cell.recipe, image.digest, unpinnedOf(sources)),
-      sources,
-      manifest: image.manifest,
-      inspection,
-      image: { file, size: inspection.size, sha256: inspection.sha256 },
-      debug: debug === undefined ? undefined : await digestOf(staging, debug),
-      build: {
-        engine: `${engine.name} ${engine.version}`,
-        cores: work.jobs,
-        started: started.toISOString(),
-        seconds: Math.round((Date.now() - started.getTime()) / 100) / 10,
-        limits: { timeMs: settings.limits.timeMs, memory: settings.limits.memory, pids: settings.limits.pids },
-        ...(toolchain ? { toolchain } : {}),
-      },
-      boot: booted,
-    });
-    await writeFileAtomic(join(staging, 'metadata.json'), `${JSON.stringify(metadata, null, 2)}\n`);
-    await place(staging, settings.output, cell);
-    return metadata;
-  } catch (error) {
-    if (context.debug) {
-      const folder = join(settings.output, 'failed');
-      const keep = (log: string, name: string) => rename(join(staging, log), join(folder, name)).then(() => work.onLog(join(folder, name)));
-      // Whatever becomes of the logs, the build's own error is the one to tell.
-      await mkdir(folder, { recursive: true })
-        .then(() => keep('build.log', `${cell.id}.log`))
-        .then(() => keep(BOOT_LOG, `${cell.id}.boot.log`))
-        .catch(() => {});
-    }
-    throw outputError(error, settings.output);
-  } finally {
-    await rm(staging, { recursive: true, force: true });
-  }
-}
+const isEngineLost = (error: unknown) => error instanceof EngineError && error.code === 'ENGINE_LOST';
 
-/** Whether an earlier run has booted an image with all cases that this one asks for. */
-function hasBooted({ boot }: Metadata, cell: Cell, context: RunContext): boolean {
-  const { cases } = cellSubject(cell, new Uint8Array(), context.boot as BootChoice);
-  return boot?.ok === true && cases.every(({ name }) => boot.cases.some((done) => done.name === name));
-}
-
-/** Boot an image that an earlier run built and did not boot; what it is found to do goes into its metadata. */
-async function bootPlaced(cell: Cell, there: Metadata, boot: BootStage, context: RunContext): Promise<Metadata> {
-  const folder = cellFolder(context.settings.output, cell);
-  const bytes = await readFile(join(folder, there.image.file));
-  const [report] = await boot.boot([cellSubject(cell, bytes, context.boot as BootChoice)]);
-  return report ? recordPlaced(report, folder, there) : there;
-}
-
-async function digestOf(folder: string, file: string): Promise<{ file: string; size: number; sha256: string }> {
-  const { size, sha256 } = await hashFile(join(folder, file));
-  return { file, size, sha256 };
+/** What is told of an image that is there. */
+function told({ image, unpinned, boot }: Metadata) {
+  return {
+    image: image.file,
+    sha256: image.sha256,
+    size: image.size,
+    unpinned,
+    ...(boot ? { boot: { cases: boot.cases.length, hypervisor: boot.hypervisor } } : {}),
+  };
 }

@@ -7,7 +7,8 @@ import { attestCell } from '../publish/attest.ts';
 import { ImageArchives } from '../publish/image-archives.ts';
 import { renderer } from '../report/render.ts';
 import { Store } from '../sources/store.ts';
-import { type CommonOptions, planned, print, withEngine } from './context.ts';
+import { type CommonOptions, planned, print } from './context.ts';
+import { withEngine } from './engines.ts';
 import { interruptSignal } from './interrupt.ts';
 import { signingKey } from './passphrase.ts';
 

@@ -15,7 +15,8 @@ import { renderer } from '../report/render.ts';
 import { table } from '../report/table.ts';
 import { ifThere } from '../util/files.ts';
 import { type BootFlags, bootChoice } from './boot-flags.ts';
-import { bareSettings, type CommonOptions, planned, print, printJson, withEngine } from './context.ts';
+import { bareSettings, type CommonOptions, planned, print, printJson } from './context.ts';
+import { withEngine } from './engines.ts';
 
 interface BootOptions extends CommonOptions, BootFlags {
   setup: boolean;

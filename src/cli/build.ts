@@ -2,7 +2,8 @@ import { runBuild } from '../build/run.ts';
 import { parseShard, shardOf } from '../plan/expected.ts';
 import { renderer } from '../report/render.ts';
 import { type BootFlags, bootChoice } from './boot-flags.ts';
-import { type CommonOptions, planned, withEngine } from './context.ts';
+import { type CommonOptions, planned } from './context.ts';
+import { withEngines } from './engines.ts';
 
 interface BuildOptions extends CommonOptions, BootFlags {
   boot?: boolean;
@@ -25,9 +26,9 @@ export async function buildCommand(selectors: string[], options: BuildOptions): 
     process.stderr.write(`pvgrub: part ${options.shard} of ${all.length} cells is empty; nothing to do\n`);
     return;
   }
-  await withEngine(settings, options, emit, async (engine, signal) => {
+  await withEngines(settings, options, emit, async (engines, signal) => {
     const result = await runBuild(cells, {
-      engine,
+      engines,
       settings,
       cwd: process.cwd(),
       emit,

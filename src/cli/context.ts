@@ -4,11 +4,9 @@ import { codeRoot, loadCatalog, productRoot } from '../catalog/load.ts';
 import type { Catalog } from '../catalog/types.ts';
 import { loadConfig } from '../config/load.ts';
 import { type Overrides, positiveInteger, type Settings, settle } from '../config/settings.ts';
-import type { Engine } from '../engine/engine.ts';
 import { UsageError } from '../errors.ts';
 import { type Cell, chooseCells, type PlanData, planMatrix } from '../plan/plan.ts';
 import { loadEdits } from '../recipes/edits.ts';
-import type { Listener } from '../report/events.ts';
 import { lockedCatalog, readLock } from '../sources/lock.ts';
 
 /** Options that several commands have. */
@@ -18,7 +16,7 @@ export interface CommonOptions {
   cacheDir?: string;
   lock?: string;
   out?: string;
-  engine?: string;
+  engine?: string[];
   jobs?: string;
   offline?: boolean;
   origin?: string[];
@@ -65,39 +63,13 @@ function overridesOf(options: CommonOptions): Overrides {
     store: options.store,
     cache: options.cacheDir,
     lock: options.lock,
-    engine: options.engine,
+    engines: options.engine,
     jobs: options.jobs === undefined ? undefined : positiveInteger(options.jobs, '--jobs'),
     offline: options.offline,
     origins: options.origin,
     trust: options.trust,
     base: options.base,
   };
-}
-
-/** Do work with an engine that answers, set up first where that is allowed; it is released when the work is done, or Ctrl-C ended it. */
-export async function withEngine(
-  settings: Settings,
-  options: { setup: boolean; yes?: boolean },
-  emit: Listener,
-  work: (engine: Engine, signal: AbortSignal) => Promise<void>,
-): Promise<void> {
-  const [{ readyEngine }, { interruptSignal }] = await Promise.all([import('../setup/setup.ts'), import('./interrupt.ts')]);
-  const say = (text: string) => emit({ type: 'note', text });
-  const signal = interruptSignal(say);
-  const allowed = options.setup && !['1', 'true', 'yes'].includes(process.env['PVGRUB_NO_SETUP'] ?? '');
-  const { engine, release } = await readyEngine({
-    wanted: settings.engine,
-    allowed,
-    yes: options.yes ?? false,
-    offline: settings.offline,
-    signal,
-    say,
-  });
-  try {
-    await work(engine, signal);
-  } finally {
-    await release();
-  }
 }
 
 /** A misspelt source name would be ignored without a word: it is an error. */

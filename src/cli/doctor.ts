@@ -8,7 +8,7 @@ import { type CommonOptions, print, printJson, settingsOf } from './context.ts';
 /** `pvgrub doctor`: Node, engine, host tools, mirror. Exit code 4 where there is no engine. */
 export async function doctorCommand(options: CommonOptions & { json?: boolean }): Promise<void> {
   const settings = await settingsOf(options);
-  const engine = await findEngine(settings.engine).catch((error: unknown) => errorData(error));
+  const engine = await findEngine(settings.engines[0]?.address ?? 'auto').catch((error: unknown) => errorData(error));
   const tools = await Promise.all(HOST_TOOLS.map(async (tool) => ({ ...tool, path: (await which(tool.command)) ?? null })));
   const mirrors = await debianMirrors(settings.debianMirror);
   const facts =

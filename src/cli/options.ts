@@ -23,7 +23,16 @@ export const accelOption = () =>
   new Option('--accel <kind>', 'auto: KVM where it is real, else emulation; tcg: emulation; kvm: even if it looks unreal')
     .default('auto')
     .choices(['auto', 'tcg', 'kvm']);
-export const engineOption = () => new Option('--engine <where>', 'auto, private, or an address: unix:///…, tcp://…, ssh://…');
+export const engineOption = () =>
+  new Option(
+    '--engine <where>',
+    'auto, private, or an address: unix:///…, tcp://…, ssh://… (repeatable: the first that answers)',
+  ).argParser(several);
+export const enginesOption = () =>
+  new Option(
+    '--engine <where>',
+    'auto, private, or an address: unix:///…, tcp://…, ssh://… (repeatable: cells go to all of them)',
+  ).argParser(several);
 
 export const imageOption = () =>
   new Option('--image <image>', 'the loader: an image file, a cell, or a glob over cells (repeatable)').argParser(several);

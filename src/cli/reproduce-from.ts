@@ -11,7 +11,8 @@ import { renderer } from '../report/render.ts';
 import { differenceOf, rebuild } from '../reproduce/from.ts';
 import { writeFileAtomic } from '../util/files.ts';
 import { sha256 } from '../util/hash.ts';
-import { bareSettings, type CommonOptions, print, withEngine } from './context.ts';
+import { bareSettings, type CommonOptions, print } from './context.ts';
+import { withEngine } from './engines.ts';
 import { signingKey } from './passphrase.ts';
 import { secrets } from './secrets.ts';
 

@@ -3,7 +3,8 @@ import { UsageError } from '../errors.ts';
 import { renderer } from '../report/render.ts';
 import { runReproduce } from '../reproduce/run.ts';
 import { chosenVariations } from '../reproduce/variations.ts';
-import { type CommonOptions, planned, withEngine } from './context.ts';
+import { type CommonOptions, planned } from './context.ts';
+import { withEngine } from './engines.ts';
 
 interface ReproduceOptions extends CommonOptions {
   from?: string;

@@ -17,6 +17,13 @@ const duration = z
 const url = z.string().regex(/^https?:\/\/\S+$/, 'expected an http or https URL');
 const origin = z.string().min(1).describe('tarball URL or file, git:REPOSITORY[#COMMIT], dir:FOLDER or debian:PACKAGE/FILE@SUITE');
 
+const engineAddress = z
+  .string()
+  .regex(
+    /^(auto|private|(unix|tcp|http|https|ssh):\/\/.+)$/,
+    'expected "auto", "private" or an address such as unix:///var/run/docker.sock',
+  );
+
 const perLoader = <const T extends [string, ...string[]]>(arches: T) =>
   z.strictObject({
     versions: z.array(version).describe('upstream versions of the catalog: 4.17.5, 4.17.*, 4.17.latest, *.latest, latest, or * for all'),
@@ -40,13 +47,17 @@ export const configSchema = z.strictObject({
   store: z.string().min(1).optional().describe('folder of the store of verified sources'),
   cache: z.string().min(1).optional().describe('folder of what later builds may take over from earlier ones'),
   lock: z.string().min(1).optional().describe('lock file: checksums that `sources lock` has proved by a signature'),
-  engine: z
-    .string()
-    .regex(
-      /^(auto|private|(unix|tcp|http|https|ssh):\/\/.+)$/,
-      'expected "auto", "private" or an address such as unix:///var/run/docker.sock',
+  engine: engineAddress.optional().describe('the one engine; several: engines'),
+  engines: z
+    .array(
+      z.union(
+        [engineAddress, z.strictObject({ address: engineAddress, cores: positive.optional(), cells: positive.optional() })],
+        'expected an address, or { address, cores, cells }',
+      ),
     )
-    .optional(),
+    .min(1)
+    .optional()
+    .describe('engines that cells are spread over; cores and cells: what may be used of each'),
   concurrency: z
     .strictObject({ cores: positive.optional(), cells: positive.optional() })
     .optional()

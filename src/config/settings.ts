@@ -18,11 +18,14 @@ export interface Settings {
   cache: string;
   /** Absolute path of the lock file: checksums that a signature has proved. */
   lock: string;
-  engine: string;
-  /** Cores that all cells together may use. */
+  /** Engines to build on, at least one; commands that need only one take the first that answers. */
+  engines: EngineWish[];
+  /** Cores that all cells together may use on one engine. */
   cores: number;
-  /** Cells side by side at the most. */
+  /** Cells side by side on one engine at the most. */
   cells: number;
+  /** Both where somebody has said so; else they are what this machine has. */
+  given: { cores: number | undefined; cells: number | undefined };
   limits: { timeMs: number; memory: number; pids: number; source: number };
   mirrors: string[];
   debianMirror: string | undefined;
@@ -30,6 +33,14 @@ export interface Settings {
   trust: string[];
   offline: boolean;
   image: { base: string; suite: 'bookworm' };
+}
+
+/** An engine that settings name, and what may be used of it. */
+export interface EngineWish {
+  /** "auto", "private" or an endpoint. */
+  address: string;
+  cores?: number | undefined;
+  cells?: number | undefined;
 }
 
 /** Node's timers take no more milliseconds (24 days); one that is longer ends at once. */
@@ -41,7 +52,7 @@ export interface Overrides {
   store?: string | undefined;
   cache?: string | undefined;
   lock?: string | undefined;
-  engine?: string | undefined;
+  engines?: string[] | undefined;
   jobs?: number | undefined;
   offline?: boolean | undefined;
   /** NAME=ORIGIN texts. */
@@ -79,6 +90,15 @@ function flag(text: string | undefined, what: string): boolean | undefined {
   if (['1', 'true', 'yes'].includes(text)) return true;
   if (['0', 'false', 'no'].includes(text)) return false;
   throw new UsageError('OPTION_INVALID', `${what} is "${text}"`, { expected: '1 or 0' });
+}
+
+/** Those of the first layer that names any. */
+function enginesOf(config: ConfigInput, { engines }: Overrides, env: NodeJS.ProcessEnv): EngineWish[] {
+  const named = engines ?? env['PVGRUB_ENGINE']?.split(/\s+/).filter(Boolean) ?? [];
+  if (named.length > 0) return named.map((address) => ({ address }));
+  if (config.engine !== undefined && config.engines !== undefined)
+    throw new UsageError('CONFIG_INVALID', 'the configuration has engine and engines', { expected: 'one of them' });
+  return (config.engines ?? [config.engine ?? 'auto']).map((entry) => (typeof entry === 'string' ? { address: entry } : entry));
 }
 
 /** Split NAME=ORIGIN. */
@@ -131,9 +151,10 @@ export function settle(input: {
     store: path(overrides.store, env['PVGRUB_STORE'], config.store, join(cacheFolder(env), 'store')),
     cache: path(overrides.cache, env['PVGRUB_CACHE'], config.cache, join(cacheFolder(env), 'build')),
     lock: path(overrides.lock, env['PVGRUB_LOCK'], config.lock, resolve(base, 'sources.lock.json')),
-    engine: overrides.engine ?? (env['PVGRUB_ENGINE'] || undefined) ?? config.engine ?? 'auto',
+    engines: enginesOf(config, overrides, env),
     cores: budget,
     cells: Math.min(config.concurrency?.cells ?? budget, budget),
+    given: { cores: overrides.jobs ?? envJobs ?? config.concurrency?.cores, cells: config.concurrency?.cells },
     limits: {
       timeMs: Math.min(parseDuration(config.limits?.time ?? '90m'), LONGEST_TIMER),
       memory: parseBytes(config.limits?.memory ?? '4g'),

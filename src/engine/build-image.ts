@@ -170,6 +170,27 @@ export async function buildImageWith(
   });
 }
 
+/**
+ * The same build image on another engine: the one that it has, else that of an archive in the store, else one that is made
+ * there and turns out to have the same packages. What is remembered of the last build image stays.
+ * @throws ReproduceError ENVIRONMENT_DIFFERS where it cannot be made the same; EngineError, SourceError as the parts
+ */
+export async function sameBuildImage(engine: Engine, image: BuildImage, options: ImageOptions): Promise<BuildImage> {
+  try {
+    return await buildImageWith(engine, image.digest, image.manifest.packages, options);
+  } catch (error) {
+    if (!(error instanceof ReproduceError) || options.settings.offline) throw error;
+  }
+  const made = await ensureBuildImage(engine, options);
+  await rememberManifest(wantedBase(options.settings), image.manifest);
+  if (made.digest === image.digest) return made;
+  throw new ReproduceError('ENVIRONMENT_DIFFERS', 'the build image of the other engine has other packages', {
+    expected: image.digest,
+    got: packagesDiffer(image.manifest.packages, made.manifest.packages),
+    hint: 'pvgrub attest puts the archive of the build image into the store, from where the other engine can have it',
+  });
+}
+
 /** What two lists of packages do not have in common, as some lines. */
 export function packagesDiffer(wanted: readonly string[], there: readonly string[]): string {
   const only = (mine: readonly string[], its: readonly string[]) => mine.filter((name) => !its.includes(name));

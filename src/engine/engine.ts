@@ -1,3 +1,5 @@
+import { Agent } from 'node:http';
+import { Agent as TlsAgent } from 'node:https';
 import Docker, { type DockerVersion } from 'dockerode';
 import { EngineError, ForgeError } from '../errors.ts';
 
@@ -25,12 +27,38 @@ export interface Engine {
  */
 const NOTHING_FROM_ENVIRONMENT = { host: undefined, port: undefined, timeout: undefined };
 
+/** How an engine is called where several are spoken of; without user names and passwords. */
+export function engineName({ name, version, endpoint }: Pick<Engine, 'name' | 'version' | 'endpoint'>): string {
+  return `${name} ${version} at ${endpoint.replace(/\/\/[^/@]*@/, '//')}`;
+}
+
+/**
+ * Have nothing to do with an engine any more that does not answer: connections to it are cut, so that whoever waits for an
+ * answer gets an error, and later requests wait no longer than some seconds.
+ */
+export function abandon({ docker }: Engine): void {
+  const modem = docker.modem as unknown as { agent?: Agent; timeout?: number };
+  modem.timeout = 3000;
+  modem.agent?.destroy();
+}
+
+/** As Node's own agent keeps connections; one of each client's own can be cut without the others. */
+const KEEPING = { keepAlive: true, scheduling: 'lifo', timeout: 5000 } as const;
+
+/** docker-modem takes an agent, which the types do not know. */
+type Options = Docker.DockerOptions & { agent?: Agent | TlsAgent };
+
 /** A dockerode client for an endpoint; nothing of the environment but TLS material is looked at. */
 export function connect(endpoint: Endpoint): Docker {
   const url = new URL(endpoint);
   switch (url.protocol) {
     case 'unix:':
-      return new Docker({ ...NOTHING_FROM_ENVIRONMENT, protocol: 'http', socketPath: decodeURIComponent(url.pathname) });
+      return new Docker({
+        ...NOTHING_FROM_ENVIRONMENT,
+        protocol: 'http',
+        socketPath: decodeURIComponent(url.pathname),
+        agent: new Agent(KEEPING),
+      } as Options);
     case 'ssh:':
       return new Docker({
         ...NOTHING_FROM_ENVIRONMENT,
@@ -38,7 +66,12 @@ export function connect(endpoint: Endpoint): Docker {
         host: url.hostname,
         port: Number(url.port || 22),
         ...(url.username ? { username: url.username } : {}),
-        ...(process.env['SSH_AUTH_SOCK'] ? { sshOptions: { agent: process.env['SSH_AUTH_SOCK'] } } : {}),
+        // A machine that has gone away says nothing: without these, waiting for it has no end.
+        sshOptions: {
+          keepaliveInterval: 10_000,
+          keepaliveCountMax: 3,
+          ...(process.env['SSH_AUTH_SOCK'] ? { agent: process.env['SSH_AUTH_SOCK'] } : {}),
+        },
       });
     case 'tcp:':
     case 'http:':
@@ -49,8 +82,9 @@ export function connect(endpoint: Endpoint): Docker {
         protocol: tls ? 'https' : 'http',
         host: url.hostname,
         port: Number(url.port || (tls ? 2376 : 2375)),
+        agent: tls ? new TlsAgent(KEEPING) : new Agent(KEEPING),
         ...(tls ? tlsMaterial() : {}),
-      });
+      } as Options);
     }
     default:
       // localhost:2375 is a URL of the kind "localhost:" to the parser; docker-modem would take the system's socket.

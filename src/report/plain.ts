@@ -8,7 +8,7 @@ import { Summary } from './summary.ts';
 export function plainLine(event: Event): string | undefined {
   switch (event.type) {
     case 'run-started':
-      return `${event.cells.length} ${event.cells.length === 1 ? 'cell' : 'cells'}, up to ${event.side} side by side on ${event.cores} cores, engine ${event.engine}`;
+      return `${event.cells.length} ${event.cells.length === 1 ? 'cell' : 'cells'}, up to ${event.side} side by side on ${event.cores} cores, ${event.engines.length === 1 ? 'engine' : 'engines'} ${event.engines.join(', ')}`;
     case 'note':
       return printable(event.text);
     case 'warning':
@@ -21,6 +21,12 @@ export function plainLine(event: Event): string | undefined {
         : `source ${event.source}: ${formatBytes(event.size)}, ${event.proof === undefined ? 'UNPINNED, taken because of --trust' : `proved by ${event.proof}`}`;
     case 'source-failed':
       return `source ${event.source}: ${event.error.message.split('\n')[0]} [${event.error.code}]`;
+    case 'engine-lost':
+      return printable(
+        `warning: ${event.engine} does not answer any more; ${event.left > 0 ? 'its cells go to the others' : 'no other is left'}`,
+      );
+    case 'cell-returned':
+      return printable(`${event.cell}: not finished by ${event.engine}; another engine takes it`);
     case 'cell-started':
       return `${event.cell}: started with ${event.jobs} ${event.jobs === 1 ? 'core' : 'cores'}`;
     case 'cell-phase':

@@ -27,6 +27,12 @@ export class Remaining {
         if (expected !== undefined) this.running.set(event.cell, { expected, since: now });
         break;
       }
+      case 'cell-returned': {
+        const cell = this.running.get(event.cell);
+        this.running.delete(event.cell);
+        if (cell) this.waiting.set(event.cell, cell.expected);
+        break;
+      }
       case 'cell-done':
       case 'cell-reproduced':
       case 'cell-failed':

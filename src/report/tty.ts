@@ -11,7 +11,7 @@ interface Terminal extends NodeJS.WritableStream {
 }
 
 /** What ends a cell. */
-const ENDS = new Set<Event['type']>(['cell-done', 'cell-cached', 'cell-reproduced', 'cell-failed']);
+const ENDS = new Set<Event['type']>(['cell-returned', 'cell-done', 'cell-cached', 'cell-reproduced', 'cell-failed']);
 
 interface Running {
   phase: string;

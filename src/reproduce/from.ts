@@ -3,7 +3,7 @@ import { mkdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { stagingFolder, sweepWork } from '../build/artifacts.ts';
 import { buildCell } from '../build/cell.ts';
-import { ROOM_FOR_MEMORY } from '../build/run.ts';
+import { ROOM_FOR_MEMORY } from '../build/farm.ts';
 import type { Settings } from '../config/settings.ts';
 import { type BuildImage, buildImageWith } from '../engine/build-image.ts';
 import type { Engine } from '../engine/engine.ts';

@@ -3,29 +3,17 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import PQueue from 'p-queue';
 import { cellFolder, readMetadata, sweepWork } from '../build/artifacts.ts';
-import { Budget } from '../build/budget.ts';
+import { Budget, shareOf } from '../build/budget.ts';
+import { ROOM_FOR_MEMORY } from '../build/farm.ts';
 import { lastSeconds } from '../build/journal.ts';
 import type { Metadata } from '../build/metadata.ts';
-import { ROOM_FOR_MEMORY } from '../build/run.ts';
 import { RunSources } from '../build/run-sources.ts';
 import type { Settings } from '../config/settings.ts';
-import { type BuildImage, buildImageWith, ensureBuildImage, packagesDiffer } from '../engine/build-image.ts';
+import { type BuildImage, ensureBuildImage, sameBuildImage } from '../engine/build-image.ts';
 import type { Engine } from '../engine/engine.ts';
-import { wantedBase } from '../engine/image.ts';
 import { ownerLabels, sweep, thisOwner } from '../engine/labels.ts';
-import { rememberManifest } from '../engine/manifest.ts';
 import { Shelf } from '../engine/shelf.ts';
-import {
-  EngineError,
-  type ExitCode,
-  errorData,
-  exitCode,
-  InterruptedError,
-  OutputError,
-  ReproduceError,
-  runExitCode,
-  UsageError,
-} from '../errors.ts';
+import { EngineError, type ExitCode, errorData, exitCode, InterruptedError, OutputError, runExitCode, UsageError } from '../errors.ts';
 import { expectedSeconds, longestFirst } from '../plan/expected.ts';
 import type { Cell } from '../plan/plan.ts';
 import type { Listener } from '../report/events.ts';
@@ -66,13 +54,14 @@ export async function runReproduce(cells: readonly Cell[], context: ReproduceCon
   const labels = ownerLabels(thisOwner(id));
   const begun = Date.now();
   const took = await lastSeconds(settings.output).catch(() => new Map<string, number>());
-  const side = new Budget(settings.cores, Math.min(settings.cells, cells.length)).slots;
+  const share = shareOf(engine, settings);
+  const side = new Budget(share.cores, Math.min(share.cells, cells.length)).slots;
   emit({
     type: 'run-started',
     run: id,
     cells: cells.map((cell) => cell.id),
-    engine: `${engine.name} ${engine.version} (${engine.foundBy})`,
-    cores: settings.cores,
+    engines: [`${engine.name} ${engine.version} (${engine.foundBy})`],
+    cores: share.cores,
     side,
     expected: Object.fromEntries(cells.map((cell) => [cell.id, took.get(cell.id) ?? expectedSeconds(cell)])),
   });
@@ -191,11 +180,7 @@ async function sites(
   let there: Site | undefined;
   if (other && wanted.some(({ name }) => name === 'engine')) {
     // The very same packages, from its own store of images or from the archive in ours; nothing is remembered of it.
-    const built = await buildImageWith(other, image.digest, image.manifest.packages, options).catch((error: unknown) => {
-      if (error instanceof ReproduceError) return ensureSameImage(other, image, options, error);
-      throw error;
-    });
-    there = await site(other, built);
+    there = await site(other, await sameBuildImage(other, image, options));
   }
   for (const { name } of wanted) if (without.has(name)) emit({ type: 'warning', text: `not varied: ${name}: ${without.get(name)}` });
   return { here, there, variations: wanted.filter(({ name }) => !without.has(name)) };
@@ -204,25 +189,6 @@ async function sites(
 function notBuilt(cell: Cell, output: string): OutputError {
   return new OutputError('OUTPUT_MISSING', `${cell.id} is not built from the present inputs in ${output}`, {
     hint: `pvgrub build ${cell.id} first, with the same --out, --origin and --trust; pvgrub matrix --why tells what has changed`,
-  });
-}
-
-/** The other engine's own build image, made there if need be; it must have the same packages. */
-async function ensureSameImage(
-  other: Engine,
-  image: BuildImage,
-  options: Parameters<typeof ensureBuildImage>[1],
-  without: ReproduceError,
-): Promise<BuildImage> {
-  if (options.settings.offline) throw without;
-  const made = await ensureBuildImage(other, options);
-  // It is not the one that cells are built in here.
-  await rememberManifest(wantedBase(options.settings), image.manifest);
-  if (made.digest === image.digest) return made;
-  throw new ReproduceError('ENVIRONMENT_DIFFERS', 'the build image of the other engine has other packages', {
-    expected: image.digest,
-    got: packagesDiffer(image.manifest.packages, made.manifest.packages),
-    hint: 'pvgrub attest puts the archive of the build image into the store, from where the other engine can have it',
   });
 }
 

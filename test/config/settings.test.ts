@@ -32,8 +32,11 @@ describe('a flag wins over the environment, that over the configuration, that ov
     },
     {
       name: 'engine',
-      layers: { flags: { engine: 'private' }, env: { PVGRUB_ENGINE: 'tcp://e:1' }, config: { engine: 'tcp://c:1' } },
-      get: (layers) => settled(layers).engine,
+      layers: { flags: { engines: ['private'] }, env: { PVGRUB_ENGINE: 'tcp://e:1' }, config: { engine: 'tcp://c:1' } },
+      get: (layers) =>
+        settled(layers)
+          .engines.map(({ address }) => address)
+          .join(),
       values: ['private', 'tcp://e:1', 'tcp://c:1', 'auto'],
     },
     {

@@ -6,7 +6,7 @@ import { plainRenderer } from '../../src/report/plain.ts';
 import { renderer } from '../../src/report/render.ts';
 
 const events: Event[] = [
-  { type: 'run-started', run: 'r', cells: ['a', 'b', 'c'], engine: 'Docker 29', cores: 4, side: 2 },
+  { type: 'run-started', run: 'r', cells: ['a', 'b', 'c'], engines: ['Docker 29'], cores: 4, side: 2 },
   { type: 'note', text: 'removed 2 leftovers' },
   { type: 'warning', text: 'the mirror is slow' },
   { type: 'source-started', source: 'xen 4.17.5', origin: 'a mirror' },

@@ -7,7 +7,7 @@ const run = (expected: Record<string, number>, side = 2): Event => ({
   type: 'run-started',
   run: 'r',
   cells: Object.keys(expected),
-  engine: 'e',
+  engines: ['e'],
   cores: 2,
   side,
   expected,

@@ -23,7 +23,7 @@ describe('a table', () => {
   });
 });
 
-const run = (...cells: string[]): Event => ({ type: 'run-started', run: 'r', cells, engine: 'e', cores: 1, side: 1 });
+const run = (...cells: string[]): Event => ({ type: 'run-started', run: 'r', cells, engines: ['e'], cores: 1, side: 1 });
 const failed = (cell: string, error: ErrorData, log?: string): Event => ({ type: 'cell-failed', cell, error, exit: 1, ms: 1000, log });
 function text(...events: Event[]): string {
   const summary = new Summary();

@@ -10,7 +10,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-const run = (...cells: string[]): Event => ({ type: 'run-started', run: 'r', cells, engine: 'Docker', cores: 2, side: 2 });
+const run = (...cells: string[]): Event => ({ type: 'run-started', run: 'r', cells, engines: ['Docker'], cores: 2, side: 2 });
 const started = (cell: string): Event => ({ type: 'cell-started', cell, jobs: 1 });
 const phase = (cell: string, name: string): Event => ({ type: 'cell-phase', cell, phase: name });
 const done = (cell: string): Event => ({ type: 'cell-done', cell, image: 'i', sha256: 'abc', size: 400_000, ms: 61_000, unpinned: [] });

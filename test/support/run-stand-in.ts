@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { shareOf } from '../../src/build/budget.ts';
 import { type RunContext, type RunResult, runBuild } from '../../src/build/run.ts';
 import { type Settings, settle } from '../../src/config/settings.ts';
 import { type Engine, greet } from '../../src/engine/engine.ts';
@@ -60,7 +61,11 @@ export function makeBench(engine: Engine, sources: string): Bench {
     cache: join(folder, 'cache'),
     events: [],
     settings: settingsOf,
-    run: (cells, more = {}) => runBuild(cells, { ...context(), settings: settingsOf(more), force: false, debug: false, ...more }),
+    run: (cells, more = {}) => {
+      const settings = settingsOf(more);
+      const engines = [{ engine, ...shareOf(engine, settings) }];
+      return runBuild(cells, { ...context(), engines, settings, force: false, debug: false, ...more });
+    },
     reproduce: (cells, vary, more = {}) =>
       runReproduce(cells, { ...context(), settings: settingsOf({}), variations: chosenVariations(vary), ...more }),
     remove: () => rmSync(folder, { recursive: true, force: true }),

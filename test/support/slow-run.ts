@@ -18,7 +18,7 @@ const settings = settle({
   cwd: process.cwd(),
 });
 await runBuild(cells, {
-  engine: await testEngine(),
+  engines: [{ engine: await testEngine(), cores: 2, cells: 2 }],
   settings,
   cwd: process.cwd(),
   emit: (event) => {

@@ -19,7 +19,8 @@ import { openGuest } from '../../guest/open.ts';
 import { renderer } from '../../report/render.ts';
 import { statOf } from '../../util/files.ts';
 import { bootChoice } from '../boot-flags.ts';
-import { bareSettings, type CommonOptions, planData, print, printJson, withEngine } from '../context.ts';
+import { bareSettings, type CommonOptions, planData, print, printJson } from '../context.ts';
+import { withEngine } from '../engines.ts';
 import { disksAtHand } from './domain.ts';
 
 /** Options of `pvgrub guest try`. */
