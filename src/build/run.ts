@@ -83,11 +83,14 @@ export async function runBuild(cells: readonly Cell[], context: RunContext): Pro
     emit({ type: 'cell-failed', cell: cell.id, error: errorData(reason), exit: exitCode(reason), ms: Date.now() - start, log: failedLog });
   };
 
+  /** Which engine, where there are several. */
+  const where = (site: Site) => (engines.length > 1 ? { engine: site.name } : {});
+
   /** Build or boot a cell on one engine, or find that there is nothing to do. */
   const attempt = async (cell: Cell, site: Site, start: number, countOff: () => void, onLog: (path: string) => void): Promise<void> => {
     let there = context.force ? undefined : await fetched.alreadyBuilt(cell, site.image);
     if (there && site.boot && context.boot && !hasBooted(there, cell, context.boot)) {
-      emit({ type: 'cell-started', cell: cell.id, jobs: 1, engine: site.name });
+      emit({ type: 'cell-started', cell: cell.id, jobs: 1, ...where(site) });
       emit({ type: 'cell-phase', cell: cell.id, phase: 'boot' });
       there = await bootPlaced(cell, there, site.boot, { settings, choice: context.boot });
     }
@@ -100,7 +103,7 @@ export async function runBuild(cells: readonly Cell[], context: RunContext): Pro
     countOff();
     const jobs = site.budget.take(farm.wanting(site, wanting));
     try {
-      emit({ type: 'cell-started', cell: cell.id, jobs, engine: site.name });
+      emit({ type: 'cell-started', cell: cell.id, jobs, ...where(site) });
       const metadata = await buildAndPlace(cell, sources, site, { ...context, emit }, { labels, jobs, onLog });
       result.done.push(metadata);
       emit({ type: 'cell-done', cell: cell.id, ...told(metadata), ms: Date.now() - start });

@@ -17,7 +17,7 @@ export interface Engine {
   apiVersion: string;
   cores: number;
   memory: number;
-  /** What the engine calls itself, the same at each of its addresses; empty where it has no such name. */
+  /** What tells the engine from others, the same at each of its addresses; empty where nothing does. */
   id?: string;
 }
 
@@ -111,7 +111,7 @@ export async function greet(endpoint: Endpoint, foundBy: string, timeoutMs = 500
   const abortSignal = AbortSignal.timeout(timeoutMs);
   // dockerode takes options here, which its types do not know.
   const asking = docker as unknown as Record<'version', (options: object) => Promise<DockerVersion>> &
-    Record<'info', (options: object) => Promise<{ NCPU: number; MemTotal: number; ID?: string }>>;
+    Record<'info', (options: object) => Promise<{ NCPU: number; MemTotal: number; ID?: string; DockerRootDir?: string }>>;
   const late = new Promise<never>((_, reject) => {
     abortSignal.addEventListener('abort', () => reject(new Error(`no answer within ${timeoutMs / 1000} s`)), { once: true });
   });
@@ -133,7 +133,8 @@ export async function greet(endpoint: Endpoint, foundBy: string, timeoutMs = 500
     apiVersion: version.ApiVersion,
     cores: info.NCPU,
     memory: info.MemTotal,
-    id: info.ID ?? '',
+    // Daemons of one machine may share the ID (it is a key in /etc/docker), never the folder.
+    id: info.ID ? `${info.ID} ${info.DockerRootDir ?? ''}` : '',
   };
 }
 

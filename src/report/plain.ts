@@ -28,7 +28,9 @@ export function plainLine(event: Event): string | undefined {
     case 'cell-returned':
       return printable(`${event.cell}: not finished by ${event.engine}; another engine takes it`);
     case 'cell-started':
-      return `${event.cell}: started with ${event.jobs} ${event.jobs === 1 ? 'core' : 'cores'}`;
+      return printable(
+        `${event.cell}: started with ${event.jobs} ${event.jobs === 1 ? 'core' : 'cores'}${event.engine === undefined ? '' : ` on ${event.engine}`}`,
+      );
     case 'cell-phase':
       return `${event.cell}: ${printable(event.phase)}`;
     case 'boot-case': {
