@@ -6,6 +6,13 @@ import { PHASE_MARK } from './scripts.ts';
 
 const KEPT = 400;
 
+/** Lines that tell why a build failed, the surest first. */
+const REASONS = [
+  /\berror: |undefined reference|multiple definition of|No space left on device|^(FATAL|fatal|ERROR|E): /,
+  /: No such file or directory|: (command )?not found$|cannot /,
+  /\*\*\* |Error \d+/,
+];
+
 /**
  * A cell's build log: writes the output to a file, tells phases as their marks come by, and keeps the last lines for
  * an error. stdout and stderr each keep their own half-written line.
@@ -72,13 +79,16 @@ export class BuildLog {
     return this.tail.slice(-count);
   }
 
-  /** The first line of the kept ones that looks like the reason of a failure. */
+  /**
+   * The first of the kept lines that is the reason of a failure: what a compiler or linker, the disk or a program says;
+   * else what make says; else what may be one.
+   */
   firstError(): string | undefined {
-    return this.tail.find(
-      (line) =>
-        /(\berror:|\*\*\* .*|: No such file|undefined reference|No space left on device|cannot |not found|Error \d+)/.test(line) &&
-        !/-Wno-error/.test(line),
-    );
+    for (const pattern of REASONS) {
+      const line = this.tail.find((line) => pattern.test(line) && !/-Wno-error|\(ignored\)/.test(line));
+      if (line !== undefined) return line;
+    }
+    return undefined;
   }
 
   /** Whether one of the kept lines matches. */

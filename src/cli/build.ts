@@ -1,23 +1,22 @@
 import { runBuild } from '../build/run.ts';
 import { parseShard, shardOf } from '../plan/expected.ts';
-import { renderer } from '../report/render.ts';
+import { type ReportFlags, reporter } from '../report/files.ts';
 import { type BootFlags, bootChoice } from './boot-flags.ts';
 import { type CommonOptions, planned } from './context.ts';
 import { withEngines } from './engines.ts';
 
-interface BuildOptions extends CommonOptions, BootFlags {
+interface BuildOptions extends CommonOptions, BootFlags, ReportFlags {
   boot?: boolean;
   shard?: string;
   cache: boolean;
   debug?: boolean;
   setup: boolean;
   yes?: boolean;
-  progress: string;
 }
 
 /** `pvgrub build`: plan, make sure of an engine, build, and with --boot boot every image. */
 export async function buildCommand(selectors: string[], options: BuildOptions): Promise<void> {
-  const emit = renderer(options.progress);
+  const emit = reporter(options);
   const boot = options.boot ? bootChoice(options) : undefined;
   const part = options.shard === undefined ? undefined : parseShard(options.shard);
   const { settings, cells: all } = await planned(selectors, options, 'default');

@@ -38,3 +38,8 @@ export const imageOption = () =>
   new Option('--image <image>', 'the loader: an image file, a cell, or a glob over cells (repeatable)').argParser(several);
 export const deviceOption = () =>
   new Option('--device <device>', "what a folder's file system is to the loader, such as (hd0) or (hd0,0), where that cannot be seen");
+
+export const progressOption = () => new Option('--progress <kind>', 'auto, tty, plain, json or quiet').default('auto');
+export const junitOption = () => new Option('--junit <file>', 'write what became of the cells as JUnit XML, for CI services');
+export const summaryOption = () =>
+  new Option('--summary <file>', 'append a table of the images to this file, as Markdown (on a GitHub runner: to its job summary)');

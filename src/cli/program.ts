@@ -8,11 +8,14 @@ import {
   enginesOption,
   guestOption,
   jsonOption,
+  junitOption,
   keyOption,
   offlineOption,
   originOption,
+  progressOption,
   several,
   storeOption,
+  summaryOption,
   trustOption,
 } from './options.ts';
 
@@ -57,7 +60,9 @@ export function program(): Command {
     .option('--no-setup', 'install and start nothing')
     .option('-y, --yes', 'do not ask before set-up')
     .option('--base <image>', 'base of the build image: auto, mmdebstrap, or an image of the engine')
-    .option('--progress <kind>', 'auto, tty, plain, json or quiet', 'auto')
+    .addOption(progressOption())
+    .addOption(junitOption())
+    .addOption(summaryOption())
     .addOption(offlineOption())
     .addOption(originOption())
     .addOption(trustOption())
@@ -83,7 +88,7 @@ export function program(): Command {
     .option('--no-setup', 'install and start nothing')
     .option('-y, --yes', 'do not ask before set-up')
     .option('--base <image>', 'base of the boot image: auto, mmdebstrap, or an image of the engine')
-    .option('--progress <kind>', 'auto, tty, plain, json or quiet', 'auto')
+    .addOption(progressOption())
     .addOption(jsonOption())
     .addOption(offlineOption())
     .addOption(originOption())
@@ -110,7 +115,9 @@ export function program(): Command {
     .option('--no-setup', 'install and start nothing')
     .option('-y, --yes', 'do not ask before set-up')
     .option('--base <image>', 'base of the build image: auto, mmdebstrap, or an image of the engine')
-    .option('--progress <kind>', 'auto, tty, plain, json or quiet', 'auto')
+    .addOption(progressOption())
+    .addOption(junitOption())
+    .addOption(summaryOption())
     .addOption(offlineOption())
     .addOption(originOption())
     .addOption(trustOption())
@@ -228,7 +235,7 @@ export function program(): Command {
     .command('fetch')
     .description('make sure that all sources of these cells are in the store')
     .argument('[selector...]', 'globs over cell ids; the default cells if none')
-    .option('--progress <kind>', 'auto, tty, plain, json or quiet', 'auto')
+    .addOption(progressOption())
     .addOption(offlineOption())
     .addOption(originOption())
     .addOption(trustOption())
@@ -288,7 +295,7 @@ export function program(): Command {
     .argument('[selector...]', 'globs over cell ids; all cells if none')
     .requiredOption('--key-file <file>', 'the OpenPGP key that signs Xen releases; the catalog pins its fingerprint')
     .option('--lock <file>', 'the lock file (default: sources.lock.json beside the configuration)')
-    .option('--progress <kind>', 'auto, tty, plain, json or quiet', 'auto')
+    .addOption(progressOption())
     .addOption(offlineOption())
     .addOption(originOption())
     .addOption(storeOption())

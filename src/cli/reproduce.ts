@@ -1,12 +1,12 @@
 import { findEngine } from '../engine/find/find.ts';
 import { UsageError } from '../errors.ts';
-import { renderer } from '../report/render.ts';
+import { type ReportFlags, reporter } from '../report/files.ts';
 import { runReproduce } from '../reproduce/run.ts';
 import { chosenVariations } from '../reproduce/variations.ts';
 import { type CommonOptions, planned } from './context.ts';
 import { withEngine } from './engines.ts';
 
-interface ReproduceOptions extends CommonOptions {
+interface ReproduceOptions extends CommonOptions, ReportFlags {
   from?: string;
   signedBy?: string;
   key?: string;
@@ -14,7 +14,6 @@ interface ReproduceOptions extends CommonOptions {
   otherEngine?: string;
   setup: boolean;
   yes?: boolean;
-  progress: string;
 }
 
 /** `pvgrub reproduce`: build cells again under variations, and compare. */
@@ -28,7 +27,7 @@ export async function reproduceCommand(selectors: string[], options: ReproduceOp
   }
   if (options.signedBy !== undefined || options.key !== undefined)
     throw new UsageError('OPTION_INVALID', '--signed-by and --key belong to --from', { hint: 'pvgrub reproduce --help' });
-  const emit = renderer(options.progress);
+  const emit = reporter(options);
   const variations = chosenVariations(options.vary);
   const { settings, cells } = await planned(selectors, options, 'default');
   await withEngine(settings, options, emit, async (engine, signal) => {

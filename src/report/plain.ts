@@ -1,6 +1,6 @@
 import { timesText } from '../boot/report.ts';
 import { formatBytes, formatDuration } from '../config/units.ts';
-import { printable } from '../errors.ts';
+import { type ErrorData, printable } from '../errors.ts';
 import type { Event, Listener } from './events.ts';
 import { Summary } from './summary.ts';
 
@@ -38,17 +38,26 @@ export function plainLine(event: Event): string | undefined {
       return `${event.image}: boot ${event.case}: ${event.ok ? 'ok' : 'FAILED'}, ${event.said}${times === '' ? '' : ` (${times})`}`;
     }
     case 'cell-done':
-      return `${event.cell}: built in ${formatDuration(event.ms)}, ${formatBytes(event.size)}, sha256 ${event.sha256}`;
+      return `${event.cell}: built in ${formatDuration(event.ms)}, ${formatBytes(event.size)}, sha256 ${short(event.sha256)}`;
     case 'cell-cached':
       return `${event.cell}: there already`;
     case 'cell-reproduced':
-      return `${event.cell}: the same image again in ${formatDuration(event.ms)}, sha256 ${event.sha256}`;
+      return `${event.cell}: the same image again in ${formatDuration(event.ms)}, sha256 ${short(event.sha256)}`;
     case 'cell-failed':
-      return `${event.cell}: FAILED after ${formatDuration(event.ms)} [${event.error.code}]`;
+      return [`${event.cell}: FAILED after ${formatDuration(event.ms)} [${event.error.code}]`, ...lastLines(event.error)].join('\n');
     case 'source-progress':
     case 'run-finished':
       return undefined;
   }
+}
+
+/** The beginning of a checksum, so that lines fit; SHA256SUMS has it in full. */
+const short = (sha256: string) => (sha256.length > 12 ? `${sha256.slice(0, 12)}…` : sha256);
+
+/** What a failed build's log ends with; of other failures, what happened. */
+function lastLines({ code, message, got }: ErrorData): string[] {
+  const lines = code.startsWith('BUILD_') && got !== undefined ? got.split('\n').slice(-8) : message.split('\n').slice(0, 1);
+  return lines.map((line) => `  ${printable(line)}`);
 }
 
 /** Plain lines, one an event, for logs and pipes; the summary at the end. */

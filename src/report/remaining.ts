@@ -54,13 +54,24 @@ export class Remaining {
     return [this.total - this.waiting.size - this.running.size, this.total];
   }
 
+  /** How this machine's time is to the expected one, by what is finished. */
+  private get pace(): number {
+    return this.expected > 0 ? this.took / this.expected : 1;
+  }
+
+  /** Milliseconds until a running cell is expected to end, 0 for one that is over its time; undefined where nothing is expected. */
+  of(cell: string, now: number): number | undefined {
+    const running = this.running.get(cell);
+    return running && Math.max(0, running.expected * this.pace - (now - running.since));
+  }
+
   /**
    * Milliseconds until the last cell ends: those that run to their expected end, the waiting ones after them where
    * there is room first; corrected by what finished cells took. Undefined where nothing is expected.
    */
   milliseconds(now: number): number | undefined {
     if (this.waiting.size + this.running.size === 0) return undefined;
-    const pace = this.expected > 0 ? this.took / this.expected : 1;
+    const { pace } = this;
     // One that is over its time is taken to be nearly done.
     const loads = [...this.running.values()].map(({ expected, since }) => Math.max(expected * pace - (now - since), 0));
     while (loads.length < this.side) loads.push(0);

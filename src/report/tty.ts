@@ -10,8 +10,22 @@ interface Terminal extends NodeJS.WritableStream {
   rows?: number;
 }
 
+/** ", about 2 min left"; nothing where that is not known. */
+function expectedText(left: number | undefined): string {
+  if (left === undefined) return '';
+  if (left < 10_000) return ', nearly done';
+  return `, about ${left < 60_000 ? `${Math.ceil(left / 10_000) * 10} s` : `${Math.ceil(left / 60_000)} min`} left`;
+}
+
 /** What ends a cell. */
 const ENDS = new Set<Event['type']>(['cell-returned', 'cell-done', 'cell-cached', 'cell-reproduced', 'cell-failed']);
+
+const STYLES: Partial<Record<Event['type'], 'red' | 'green' | 'yellow'>> = {
+  'cell-failed': 'red',
+  'cell-done': 'green',
+  'cell-reproduced': 'green',
+  'engine-lost': 'yellow',
+};
 
 interface Running {
   phase: string;
@@ -19,9 +33,9 @@ interface Running {
 }
 
 /**
- * A live display: finished things scroll by as lines, below them one line for each running cell with its phase and
- * for each download, and the time that is left. Redrawn when something happens, and twice a second for the clocks; wide and long displays are cut
- * to the terminal.
+ * A live display: finished things scroll by as lines, below them one line for each running cell with its phase, time and
+ * expected end, and for each download, and the time that is left in all. Redrawn when something happens, and twice a second
+ * for the clocks; wide and long displays are cut to the terminal.
  */
 export function ttyRenderer(out: Terminal, now: () => number = Date.now): Listener {
   const summary = new Summary();
@@ -37,7 +51,8 @@ export function ttyRenderer(out: Terminal, now: () => number = Date.now): Listen
     const lines = [
       ...[...sources].map(([source, text]) => `${colour('cyan', '↓')} ${source}  ${text}`),
       ...[...cells].map(
-        ([cell, { phase, since }]) => `${colour('cyan', '●')} ${cell}  ${phase}  ${colour('dim', formatDuration(now() - since))}`,
+        ([cell, { phase, since }]) =>
+          `${colour('cyan', '●')} ${cell}  ${phase}  ${colour('dim', `${formatDuration(now() - since)}${expectedText(remaining.of(cell, now()))}`)}`,
       ),
     ];
     const left = remainingText(remaining, now());
@@ -84,10 +99,7 @@ export function ttyRenderer(out: Terminal, now: () => number = Date.now): Listen
     }
     const quiet = event.type === 'cell-phase' || event.type === 'source-started' || event.type === 'cell-started';
     const line = quiet ? undefined : plainLine(event);
-    draw(
-      line === undefined
-        ? ''
-        : `${event.type === 'cell-failed' ? colour('red', line) : event.type === 'cell-done' || event.type === 'cell-reproduced' ? colour('green', line) : line}\n`,
-    );
+    const style = STYLES[event.type];
+    draw(line === undefined ? '' : `${style === undefined ? line : colour(style, line)}\n`);
   };
 }

@@ -47,6 +47,7 @@ describe('plain progress', () => {
       'b: link',
       'b: built in 1 min 01 s, 400 kB, sha256 22',
       'c: FAILED after 0.1 s [SOURCE_OFFLINE]',
+      '  c: no',
     ]);
     expect(summary).toContain('result');
   });

@@ -57,6 +57,7 @@ describe('the live display', () => {
       'made the image',
       'a: built in 1 min 01 s, 400 kB, sha256 abc',
       'b: FAILED after 0.0 s [BUILD_FAILED]',
+      '  no',
       '● c  starting  0.0 s',
     ]);
   });
@@ -89,7 +90,7 @@ describe('the live display', () => {
     send(finished);
     expect(screen.text.join('\n')).not.toContain('●');
     expect(screen.text.slice(-3).map((line) => line.split(/ {2,}/))).toEqual([
-      ['cell', 'result', 'size', 'time', 'SHA-256'],
+      ['cell', 'result', 'size', 'time', 'SHA-256 begins'],
       ['a', 'built', '400 kB', '1 min 01 s', 'abc'],
       ['b', 'waiting'],
     ]);
