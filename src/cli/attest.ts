@@ -1,12 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import { outputError } from '../build/artifacts.ts';
 import type { Settings } from '../config/settings.ts';
+import { ensureBuildImage } from '../engine/build-image.ts';
+import { archivedImage, archiveImage } from '../engine/image-archive.ts';
 import { ownerLabels, thisOwner } from '../engine/labels.ts';
 import { EngineError, errorText, InterruptedError, runExitCode } from '../errors.ts';
 import { attestCell } from '../publish/attest.ts';
 import { ImageArchives } from '../publish/image-archives.ts';
 import { renderer } from '../report/render.ts';
-import { Store } from '../sources/store.ts';
+import { Store, type StoredSource } from '../sources/store.ts';
 import { type CommonOptions, planned, print } from './context.ts';
 import { withEngine } from './engines.ts';
 import { interruptSignal } from './interrupt.ts';
@@ -69,4 +71,17 @@ export function imageArchives(settings: Settings, options: ImageCommand): ImageA
     });
     return result as never;
   });
+}
+
+/** The archive of the present build image, which is made if need be, and put into the store. */
+export async function presentArchive(settings: Settings, options: ImageCommand): Promise<StoredSource> {
+  const emit = renderer('plain');
+  const store = new Store(settings.store);
+  let archive: StoredSource | undefined;
+  await withEngine(settings, options, emit, async (engine, signal) => {
+    const labels = ownerLabels(thisOwner(randomBytes(8).toString('hex')));
+    const image = await ensureBuildImage(engine, { settings, labels, signal, say: (text) => emit({ type: 'note', text }) });
+    archive = (await archivedImage(store, image.digest)) ?? (await archiveImage(engine, image, store, labels, signal));
+  });
+  return archive as StoredSource;
 }

@@ -5,15 +5,19 @@ import { type JournalEntry, lastOutcomes } from '../build/journal.ts';
 import type { Metadata } from '../build/metadata.ts';
 import type { SourceRef } from '../catalog/types.ts';
 import { seriesOf } from '../catalog/version.ts';
+import { positiveInteger } from '../config/settings.ts';
 import { formatBytes } from '../config/units.ts';
-import { lastManifest, type Manifest, manifestDigest } from '../engine/manifest.ts';
+import { buildDockerfile, lastManifest, type Manifest, manifestDigest } from '../engine/manifest.ts';
+import { UsageError } from '../errors.ts';
 import { changedInputs } from '../plan/changes.ts';
 import { inputHash } from '../plan/input-hash.ts';
+import { githubMatrix, gitlabPipeline, jobsOf, MOST_JOBS } from '../plan/jobs.ts';
 import type { Cell } from '../plan/plan.ts';
 import { table } from '../report/table.ts';
 import { isTrusted } from '../sources/pins.ts';
 import { Store, type StoredSource } from '../sources/store.ts';
 import { ifThere } from '../util/files.ts';
+import { sha256 } from '../util/hash.ts';
 import { type CommonOptions, planned, print, printJson } from './context.ts';
 import { seriesTable, supportText } from './matrix-series.ts';
 
@@ -108,8 +112,14 @@ function finder(store: Store, trust: string[]): Surroundings['find'] {
 }
 
 /** `pvgrub matrix`: the series, or the cells that selectors choose: what they are made of, and whether they are there. */
-export async function matrixCommand(selectors: string[], options: CommonOptions & { format: string; why?: boolean }): Promise<void> {
+export async function matrixCommand(
+  selectors: string[],
+  options: CommonOptions & { format: string; why?: boolean; parts?: string },
+): Promise<void> {
   const { settings, cells, catalog } = await planned(selectors, options, 'all');
+  if (options.format === 'github' || options.format === 'gitlab') return jobsCommand(cells, options.format, options.parts);
+  if (options.parts !== undefined)
+    throw new UsageError('OPTION_INVALID', '--parts is for the jobs of a CI service', { expected: '--format github or gitlab' });
   const today = new Date().toISOString().slice(0, 10);
   const manifest = await lastManifest(settings);
   const overview = selectors.length === 0 && !options.why && options.format === 'table';
@@ -180,4 +190,19 @@ export async function matrixCommand(selectors: string[], options: CommonOptions 
     for (const edit of cell.recipe.edits) print(`  edit     ${edit.id}: ${edit.what}`);
     for (const warning of cell.recipe.warnings) print(`  warning  ${warning}`);
   }
+}
+
+/** `pvgrub matrix --format github|gitlab` */
+async function jobsCommand(cells: readonly Cell[], format: 'github' | 'gitlab', parts: string | undefined): Promise<void> {
+  // An empty list of jobs would break the workflow in a way that tells nobody why.
+  if (cells.length === 0)
+    throw new UsageError('SELECTOR_NO_MATCH', 'the matrix is empty: there is nothing to make jobs of', {
+      hint: 'loaders, include and exclude of the configuration choose its cells; pvgrub matrix shows them',
+    });
+  const count = parts === undefined ? MOST_JOBS : positiveInteger(parts, '--parts');
+  if (count > MOST_JOBS) throw new UsageError('OPTION_INVALID', `--parts is ${count}`, { expected: `${MOST_JOBS} at the most` });
+  const jobs = jobsOf(cells, count, sha256(await buildDockerfile()));
+  if (format === 'github') return print(JSON.stringify(githubMatrix(jobs)));
+  const { dump } = await import('js-yaml');
+  process.stdout.write(dump(gitlabPipeline(jobs), { lineWidth: -1, noRefs: true }));
 }

@@ -34,7 +34,12 @@ export function program(): Command {
     .command('matrix')
     .description('show what would be built, from what, and why')
     .argument('[selector...]', "globs over cell ids, such as 'pv-grub-4.1.*-x86_64'; '!' excludes")
-    .addOption(new Option('--format <format>', 'table or json').choices(['table', 'json']).default('table'))
+    .addOption(
+      new Option('--format <format>', 'table, json, or jobs for a CI service: github (one line of JSON), gitlab (a child pipeline)')
+        .choices(['table', 'json', 'github', 'gitlab'])
+        .default('table'),
+    )
+    .option('--parts <n>', 'how many jobs at the most, each of cells that take about as long; 256 if not said')
     .option('--why', 'tell for each cell its sources, edits and why it is not built')
     .addOption(configOption())
     .addOption(storeOption())
@@ -59,7 +64,10 @@ export function program(): Command {
     .option('--debug', 'keep the logs of failed cells in <out>/failed')
     .option('--no-setup', 'install and start nothing')
     .option('-y, --yes', 'do not ask before set-up')
-    .option('--base <image>', 'base of the build image: auto, mmdebstrap, or an image of the engine')
+    .option(
+      '--base <image>',
+      'base of the build image: auto, mmdebstrap, store (the build image itself, from the store), or an image of the engine',
+    )
     .addOption(progressOption())
     .addOption(junitOption())
     .addOption(summaryOption())
@@ -105,6 +113,7 @@ export function program(): Command {
     .command('reproduce')
     .description('build cells again, with everything changed that must not matter, and compare bit for bit')
     .argument('[selector...]', 'globs over cells that are built; the default cells if none')
+    .option('--sample <n>', 'only n of the cells that are built, chosen by what came out, so that nobody knows them before')
     .option('--vary <names>', 'only these variations, with commas between them; !name: all but that (docs/reproduce.md)')
     .option('--other-engine <address>', 'a second engine to build on: the variation "engine"')
     .option('--from <provenance>', 'build the image of this .intoto.jsonl again from it alone, without a network, and compare')
@@ -114,7 +123,10 @@ export function program(): Command {
     .option('--out <dir>', 'folder of the results')
     .option('--no-setup', 'install and start nothing')
     .option('-y, --yes', 'do not ask before set-up')
-    .option('--base <image>', 'base of the build image: auto, mmdebstrap, or an image of the engine')
+    .option(
+      '--base <image>',
+      'base of the build image: auto, mmdebstrap, store (the build image itself, from the store), or an image of the engine',
+    )
     .addOption(progressOption())
     .addOption(junitOption())
     .addOption(summaryOption())
@@ -138,7 +150,10 @@ export function program(): Command {
     .option('--out <dir>', 'folder of the results')
     .option('--no-setup', 'install and start nothing')
     .option('-y, --yes', 'do not ask before set-up')
-    .option('--base <image>', 'base of the build image: auto, mmdebstrap, or an image of the engine')
+    .option(
+      '--base <image>',
+      'base of the build image: auto, mmdebstrap, store (the build image itself, from the store), or an image of the engine',
+    )
     .addOption(offlineOption())
     .addOption(storeOption())
     .addOption(engineOption())
@@ -265,6 +280,7 @@ export function program(): Command {
     .argument('<file>', 'the archive to write (.tar)')
     .argument('[selector...]', 'globs over cell ids; everything in the store if none')
     .option('--for <selector>', 'all that images in --out are made of: sources, edits, recipe and build image; may be repeated', several)
+    .option('--build-image', 'the build image, too, which is made if need be: --base store takes it elsewhere; without selectors it alone')
     .option('--out <dir>', 'folder of the results, for --for')
     .option('--no-setup', 'install and start nothing')
     .option('-y, --yes', 'do not ask before set-up')

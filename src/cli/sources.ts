@@ -10,7 +10,7 @@ import { table } from '../report/table.ts';
 import { ensureSource } from '../sources/fetch.ts';
 import { identityOf, Store } from '../sources/store.ts';
 import { exportSources, importSources, proofOf, recordsFor } from '../sources/transfer.ts';
-import type { ImageCommand } from './attest.ts';
+import { type ImageCommand, presentArchive } from './attest.ts';
 import { type CommonOptions, planData, planned, print, printJson, settingsOf } from './context.ts';
 import { exportFor, tellImages } from './corresponding.ts';
 import { interruptSignal } from './interrupt.ts';
@@ -107,7 +107,7 @@ export async function verifyCommand(options: Options): Promise<void> {
 export async function exportCommand(
   file: string,
   selectors: string[],
-  options: Options & ImageCommand & { for?: string[] },
+  options: Options & ImageCommand & { for?: string[]; buildImage?: boolean },
 ): Promise<void> {
   if (options.for !== undefined) {
     if (selectors.length > 0)
@@ -118,14 +118,15 @@ export async function exportCommand(
   }
   const { settings, cells } = await planned(selectors, options, 'all');
   const store = new Store(settings.store);
-  const records =
-    selectors.length === 0
-      ? await store.list()
-      : await recordsFor(
-          cells.flatMap((cell) => cell.recipe.sources),
-          store,
-          settings.trust,
-        );
+  const image = options.buildImage ? [(await presentArchive(settings, options)).record] : [];
+  const wanted = async () =>
+    recordsFor(
+      cells.flatMap((cell) => cell.recipe.sources),
+      store,
+      settings.trust,
+    );
+  const sources = selectors.length > 0 ? await wanted() : options.buildImage ? [] : await store.list();
+  const records = [...sources, ...image];
   if (records.length === 0)
     throw new SourceError('SOURCE_UNAVAILABLE', `the store in ${settings.store} is empty`, { hint: 'pvgrub sources fetch first' });
   for (const record of records) await store.check({ record, path: store.path(record.sha256), proof: undefined });

@@ -18,19 +18,29 @@ export interface BuildImage {
   archive: string | undefined;
 }
 
+/** As the base: the build image that the store has, and no other. */
+export const STORE_BASE = 'store';
+
 /** How the label of an image's base tells the archive that it was made from. */
 const FROM_ARCHIVE = /; from the archive ([0-9a-f]{64})$/;
 
 /**
  * The build image: the one that is there for this Dockerfile and choice of base, else built through the API; offline, else
- * the newest one of this Dockerfile that the store has.
+ * the newest one of this Dockerfile that the store has, and with the base "store" that in any case.
  * Its packages are read out of it and remembered, so that `matrix` knows the manifest without an engine.
  * @throws EngineError IMAGE_BUILD_FAILED, BASE_UNAVAILABLE, ENGINE_LOST
  */
 export async function ensureBuildImage(engine: Engine, options: ImageOptions): Promise<BuildImage> {
   const dockerfile = await buildDockerfile();
   const offline = () => newestArchived(engine, sha256(dockerfile), options);
-  const image = await ensureImage(engine, { name: 'build image', dockerfile, identity: '', files: async () => [], offline }, options);
+  const image =
+    options.settings.image.base === STORE_BASE
+      ? await offline()
+      : await ensureImage(engine, { name: 'build image', dockerfile, identity: '', files: async () => [], offline }, options);
+  if (!image)
+    throw new EngineError('BASE_UNAVAILABLE', 'the store has no build image of this Dockerfile', {
+      hint: 'pvgrub sources import the archive that `sources export --build-image` wrote elsewhere, with --trust build-image',
+    });
   const built = await described(engine, image.id, { dockerfile: sha256(dockerfile), base: image.base }, options);
   await rememberManifest(wantedBase(options.settings), built.manifest);
   const { packages } = built.manifest;

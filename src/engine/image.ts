@@ -90,7 +90,8 @@ async function make(engine: Engine, recipe: ImageRecipe, tag: string, options: I
   const base =
     recipe.base ??
     (await ensureBase(engine, {
-      wanted: settings.image.base,
+      // Only the build image is in the store: others are made as usual.
+      wanted: settings.image.base === 'store' ? 'auto' : settings.image.base,
       suite: settings.image.suite,
       debianMirror: settings.debianMirror,
       offline: settings.offline,

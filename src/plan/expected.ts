@@ -48,18 +48,22 @@ export function parseShard(text: string): Shard {
 }
 
 /**
- * The cells of one part. The parts of one list are disjoint, together all of it, and take about as long as each other;
- * every machine that is given the same list comes to the same parts, because nothing but the cells goes into it.
+ * All cells in parts that take about as long as each other; every machine that is given the same list comes to the same
+ * parts, because nothing but the cells goes into it. With more parts than cells some are empty.
  */
-export function shardOf<C extends Pick<Cell, 'id' | 'loader' | 'version'>>(cells: readonly C[], { index, count }: Shard): C[] {
-  const loads = Array.from({ length: count }, () => 0);
-  const mine = new Set<string>();
+export function inParts<C extends Pick<Cell, 'id' | 'loader' | 'version'>>(cells: readonly C[], count: number): C[][] {
+  const parts = Array.from({ length: count }, () => ({ seconds: 0, ids: new Set<string>() }));
   // The longest that is left goes where the least is: within a third of the best there is (Graham, 1969).
   const byId = cells.toSorted((a, b) => (a.id < b.id ? -1 : 1));
   for (const cell of longestFirst(byId, new Map())) {
-    const least = loads.indexOf(Math.min(...loads));
-    loads[least] = (loads[least] as number) + expectedSeconds(cell);
-    if (least === index - 1) mine.add(cell.id);
+    const least = parts.reduce((best, part) => (part.seconds < best.seconds ? part : best));
+    least.seconds += expectedSeconds(cell);
+    least.ids.add(cell.id);
   }
-  return cells.filter(({ id }) => mine.has(id));
+  return parts.map(({ ids }) => cells.filter(({ id }) => ids.has(id)));
+}
+
+/** The cells of one part. */
+export function shardOf<C extends Pick<Cell, 'id' | 'loader' | 'version'>>(cells: readonly C[], { index, count }: Shard): C[] {
+  return inParts(cells, count)[index - 1] as C[];
 }
