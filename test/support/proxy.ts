@@ -4,11 +4,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 /** A socket that leads to an engine until it is cut: to the client the engine is gone then. */
-export async function engineProxy(endpoint: string): Promise<{ endpoint: string; cut: () => void; remove: () => void }> {
+export async function engineProxy(
+  endpoint: string,
+): Promise<{ endpoint: string; cut: () => void; freeze: () => void; remove: () => void }> {
   const folder = mkdtempSync(join(tmpdir(), 'pvgrub-proxy-'));
   const path = join(folder, 'docker.sock');
   const sockets = new Set<Socket>();
+  let frozen = false;
   const server = createServer((client) => {
+    if (frozen) {
+      sockets.add(client);
+      return;
+    }
     const upstream = connect(endpoint.replace('unix://', ''));
     for (const socket of [client, upstream]) {
       sockets.add(socket);
@@ -26,7 +33,16 @@ export async function engineProxy(endpoint: string): Promise<{ endpoint: string;
     server.close();
     for (const socket of sockets) socket.destroy();
   };
+  /** Let nothing through any more, and tell nobody. */
+  const freeze = () => {
+    frozen = true;
+    for (const socket of sockets) {
+      socket.unpipe();
+      socket.pause();
+    }
+  };
   return {
+    freeze,
     endpoint: `unix://${path}`,
     cut,
     remove: () => {
