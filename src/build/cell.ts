@@ -7,6 +7,7 @@ import { getFiles, type PutFile, putFiles } from '../engine/archive.ts';
 import type { BuildImage } from '../engine/build-image.ts';
 import { CELL, type ContainerSpec, type Ended, runContainer } from '../engine/container.ts';
 import type { Engine } from '../engine/engine.ts';
+import { keep } from '../engine/kept.ts';
 import type { Held, Shelf } from '../engine/shelf.ts';
 import { Workspace } from '../engine/workspace.ts';
 import { type BuildCode, BuildError, OutputError } from '../errors.ts';
@@ -48,6 +49,8 @@ export interface CellContext {
   signal?: AbortSignal | undefined;
   onPhase: (phase: string) => void;
   warn: (text: string) => void;
+  /** Where the build fails, keep its volume: told when that is done. */
+  onKept?: (() => void) | undefined;
 }
 
 /**
@@ -77,6 +80,7 @@ export async function buildCell(
   const log = new BuildLog(join(staging, 'build.log'), context.onPhase);
   let workspace: Workspace | undefined;
   let held: Held | undefined;
+  let kept = false;
   const finish = async (container: Container, what: string): Promise<void> => {
     const ended = await runContainer(container, {
       onOutput: (chunk) => log.write(chunk),
@@ -141,9 +145,23 @@ export async function buildCell(
     context.onPhase('collect');
     await collect(build, here(`${CELL}/out`), cell, staging);
     return { toolchain: await shared?.finish(build) };
+  } catch (error) {
+    if (context.onKept && workspace && !context.signal?.aborted) {
+      const env = { ...buildEnvironment(cell.recipe), JOBS: String(context.jobs) };
+      kept = await keep(engine, cell.id, workspace.volume, context.image.id, env).then(
+        () => true,
+        (problem: Error) => {
+          context.warn(`${cell.id}: its volume could not be kept: ${problem.message}`);
+          return false;
+        },
+      );
+      if (kept) context.onKept();
+    }
+    throw error;
   } finally {
     await log.close().catch((error: Error) => context.warn(`${cell.id}: its log could not be written: ${error.message}`));
-    await workspace?.remove((text) => context.warn(`${cell.id}: ${text}`));
+    const tell = (text: string) => context.warn(`${cell.id}: ${text}`);
+    await (kept ? workspace?.removeContainers(tell) : workspace?.remove(tell));
     await held?.release();
   }
 }
@@ -185,7 +203,11 @@ function demandSuccess(ended: Ended, what: string, cell: Cell, log: BuildLog, { 
       `no room left on the engine's disk during ${what}`,
       'make room where the engine keeps its volumes (a cell needs about 1 GB)',
     );
-  fail('BUILD_FAILED', `${what} ended with exit code ${ended.exitCode}`, '--debug keeps the whole log in <out>/failed');
+  fail(
+    'BUILD_FAILED',
+    `${what} ended with exit code ${ended.exitCode}`,
+    '--debug keeps the whole log in <out>/failed, and the volume for pvgrub shell',
+  );
 }
 
 /** Take the outputs out of the volume, where they are in a folder, into the staging folder. */

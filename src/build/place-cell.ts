@@ -3,6 +3,8 @@ import { join } from 'node:path';
 import { BOOT_LOG, type BootMetadata } from '../boot/report.ts';
 import { cellSubject } from '../boot/subject.ts';
 import type { Settings } from '../config/settings.ts';
+import type { Engine } from '../engine/engine.ts';
+import { keptName } from '../engine/kept.ts';
 import { OutputError } from '../errors.ts';
 import { demandImage, inspectImage } from '../inspect/inspect.ts';
 import { inputHash } from '../plan/input-hash.ts';
@@ -47,11 +49,13 @@ export async function buildAndPlace(
       limits: settings.limits,
       jobs: work.jobs,
       shelf: site.shelf,
-      inMemory: site.inMemory,
+      // What is in memory is gone with its container.
+      inMemory: site.inMemory && !context.debug,
       toolchains: context.force ? undefined : new ToolchainCache(join(settings.cache, 'toolchain')),
       signal: site.signal,
       onPhase: (phase) => emit({ type: 'cell-phase', cell: cell.id, phase }),
       warn: (text) => emit({ type: 'warning', text }),
+      ...(context.debug ? { onKept: () => emit({ type: 'note', text: keptText(cell.id, engine) }) } : {}),
     });
     emit({ type: 'cell-phase', cell: cell.id, phase: 'inspect' });
     const output = (role: string) => cell.recipe.outputs.find((entry) => entry.role === role)?.file;
@@ -126,4 +130,11 @@ export async function bootPlaced(
 async function digestOf(folder: string, file: string): Promise<{ file: string; size: number; sha256: string }> {
   const { size, sha256 } = await hashFile(join(folder, file));
   return { file, size, sha256 };
+}
+
+/** How to get a shell with what is kept of a cell. */
+function keptText(cell: string, { name, endpoint, foundBy }: Engine): string {
+  const own = foundBy === 'our private engine';
+  const client = name === 'podman' ? `podman --url ${endpoint}` : `docker -H ${endpoint}`;
+  return `${cell}: its volume is kept; a shell in the build image with it: pvgrub shell ${cell}${own ? '' : ` (or ${client} start -ai ${keptName(cell)})`}`;
 }

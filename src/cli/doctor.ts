@@ -1,45 +1,46 @@
-import { formatBytes } from '../config/units.ts';
-import { findEngine } from '../engine/find/find.ts';
-import { errorData } from '../errors.ts';
-import { HOST_TOOLS, which } from '../setup/host-tools.ts';
-import { debianMirrors } from '../sources/origins/debian.ts';
-import { type CommonOptions, print, printJson, settingsOf } from './context.ts';
+import { styleText } from 'node:util';
+import { type Finding, failure, ok } from '../doctor/finding.ts';
+import { diskFindings, engineFindings, networkFindings, nodeFinding, toolFindings } from '../doctor/look.ts';
+import { EXIT, errorData } from '../errors.ts';
+import { type CommonOptions, planned, print, printJson } from './context.ts';
+import { signingKey } from './passphrase.ts';
+import { secrets } from './secrets.ts';
 
-/** `pvgrub doctor`: Node, engine, host tools, mirror. Exit code 4 where there is no engine. */
-export async function doctorCommand(options: CommonOptions & { json?: boolean }): Promise<void> {
-  const settings = await settingsOf(options);
-  const engine = await findEngine(settings.engines[0]?.address ?? 'auto').catch((error: unknown) => errorData(error));
-  const tools = await Promise.all(HOST_TOOLS.map(async (tool) => ({ ...tool, path: (await which(tool.command)) ?? null })));
-  const mirrors = await debianMirrors(settings.debianMirror);
-  const facts =
-    'docker' in engine
-      ? {
-          endpoint: engine.endpoint,
-          foundBy: engine.foundBy,
-          name: engine.name,
-          version: engine.version,
-          apiVersion: engine.apiVersion,
-          cores: engine.cores,
-          memory: engine.memory,
-        }
-      : undefined;
-  if (!facts) process.exitCode = 4;
-  if (options.json) {
-    printJson({ node: process.version, engine: facts ?? engine, tools, mirrors, output: settings.output, store: settings.store });
-    return;
+/** `pvgrub doctor`: what is there of what a plan needs. Exit code 4 where an engine is missing, 1 where something else is wrong. */
+export async function doctorCommand(selectors: string[], options: CommonOptions & { json?: boolean }): Promise<void> {
+  const { settings, cells } = await planned(selectors, options, 'default');
+  const findings: Finding[] = [
+    nodeFinding(),
+    ...(await engineFindings(settings, cells.length)),
+    ...(await diskFindings(settings, cells)),
+    ...(await networkFindings(settings, cells, Date.now)),
+    await keyFinding(),
+    ...(await toolFindings()),
+  ];
+  const wrong = findings.filter(({ level }) => level === 'error');
+  if (wrong.length > 0) process.exitCode = wrong.some(({ name }) => name === 'engine') ? EXIT.engine : EXIT.someFailed;
+  if (options.json) return printJson({ cells: cells.map(({ id }) => id), findings });
+  const colours = { ok: 'green', warning: 'yellow', error: 'red' } as const;
+  print(
+    `for ${cells.length} ${cells.length === 1 ? 'cell' : 'cells'}: ${cells
+      .slice(0, 3)
+      .map(({ id }) => id)
+      .join(' ')}${cells.length > 3 ? ' …' : ''}\n`,
+  );
+  for (const { name, level, said, hint } of findings) {
+    print(`${styleText(colours[level], level.padEnd(7))}  ${name.padEnd(11)}  ${said}`);
+    if (hint !== undefined) print(`${' '.repeat(22)}try: ${hint}`);
   }
-  print(`node      ${process.version}`);
-  if (facts)
-    print(
-      `engine    ${facts.name} ${facts.version} (API ${facts.apiVersion}), ${facts.foundBy}, ${facts.cores} cores, ${formatBytes(facts.memory)}`,
-    );
-  else
-    print(
-      `engine    none: ${'message' in engine ? engine.message : ''}\n          as root on Debian, \`pvgrub build\` sets up a private one`,
-    );
-  for (const { command, path, purpose, package: name } of tools)
-    print(`${command.padEnd(9)} ${path ?? `missing (apt-get install ${name}), wanted for ${purpose}`}`);
-  print(`mirrors   ${mirrors.join(' ') || 'none known: set debianMirror for the debian origin'}`);
-  print(`store     ${settings.store}`);
-  print(`output    ${settings.output}`);
+}
+
+/** The key in the environment, which only signing needs. */
+async function keyFinding(): Promise<Finding> {
+  if (!secrets['PVGRUB_KEY']) return ok('key', 'none in PVGRUB_KEY; only attest and publish need one');
+  try {
+    const key = await signingKey(undefined, () => {});
+    return ok('key', `${key.public.id}, in PVGRUB_KEY`);
+  } catch (error) {
+    const { message, hint } = errorData(error);
+    return failure('key', message, hint ?? 'pvgrub key generate makes one');
+  }
 }

@@ -1,6 +1,7 @@
 import { Command, Option } from 'commander';
 import { VERSION } from '../catalog/load.ts';
 import { guestCommands } from './guest/commands.ts';
+import { operatorCommands } from './operator-commands.ts';
 import {
   accelOption,
   configOption,
@@ -61,7 +62,7 @@ export function program(): Command {
     .option('--shard <i/n>', 'only the i-th of n parts that take about as long as each other; pvgrub merge joins them')
     .option('--no-cache', 'take nothing from earlier builds: neither images nor toolchains')
     .option('--cache-dir <dir>', 'folder of toolchains that later builds may take over')
-    .option('--debug', 'keep the logs of failed cells in <out>/failed')
+    .option('--debug', 'keep the logs of failed cells in <out>/failed, and their volumes for pvgrub shell')
     .option('--no-setup', 'install and start nothing')
     .option('-y, --yes', 'do not ask before set-up')
     .option(
@@ -329,13 +330,7 @@ export function program(): Command {
 
   guestCommands(pvgrub);
 
-  pvgrub
-    .command('doctor')
-    .description('tell what this machine has of what is needed')
-    .addOption(jsonOption())
-    .addOption(engineOption())
-    .addHelpText('after', '\nExample:\n  pvgrub doctor')
-    .action(async (options) => (await import('./doctor.ts')).doctorCommand(options));
+  operatorCommands(pvgrub);
 
   return pvgrub;
 }

@@ -29,7 +29,8 @@ export interface BaseOptions {
   say: (text: string) => void;
 }
 
-const LABEL = 'pvgrub-forge.base';
+/** Label of a base image that was made here. */
+export const LABEL = 'pvgrub-forge.base';
 
 /** The official image of a suite by its pinned digest. */
 async function officialImage(suite: string): Promise<string> {

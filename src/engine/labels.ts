@@ -70,6 +70,25 @@ export function ownerGone(
   return processStart(pid) !== labels[`${PREFIX}.started`];
 }
 
+/** How many containers and volumes of killed runs an engine has. */
+export async function leftoversOn(engine: Engine): Promise<number> {
+  return (await workOn(engine)).filter((labels) => ownerGone(labels)).length;
+}
+
+/** How many runs of this machine, or of others, use an engine now. */
+export async function runningOn(engine: Engine): Promise<number> {
+  const alive = (await workOn(engine)).filter((labels) => !ownerGone(labels));
+  return new Set(alive.map((labels) => labels[`${PREFIX}.run`])).size;
+}
+
+/** The labels of everything on an engine that a run has made for its work. */
+async function workOn({ docker }: Engine): Promise<Record<string, string>[]> {
+  const filters = { label: [`${PREFIX}=work`] };
+  const containers = await docker.listContainers({ all: true, filters });
+  const { Volumes } = await docker.listVolumes({ filters: JSON.stringify(filters) as never });
+  return [...containers, ...(Volumes ?? [])].map(({ Labels }) => Labels);
+}
+
 /** Remove containers and volumes whose run was killed. Gives how many there were. */
 export async function sweep(engine: Engine): Promise<number> {
   const filters = { label: [`${PREFIX}=work`] };

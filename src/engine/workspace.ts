@@ -33,10 +33,15 @@ export class Workspace {
     return container;
   }
 
-  /** Remove the containers and the volume; what cannot be removed now is told, and swept by a later run. */
-  async remove(warn: (text: string) => void): Promise<void> {
+  /** Remove the containers, and leave the volume to who has it by now. */
+  async removeContainers(warn: (text: string) => void): Promise<void> {
     for (const container of this.containers)
       await removeContainer(container).catch((error: Error) => warn(`a container could not be removed: ${error.message}`));
+  }
+
+  /** Remove the containers and the volume; what cannot be removed now is told, and swept by a later run. */
+  async remove(warn: (text: string) => void): Promise<void> {
+    await this.removeContainers(warn);
     // The engine may still be taking a container off it: that is a 409.
     for (let attempt = 1; ; attempt++) {
       try {

@@ -140,6 +140,9 @@ async function start(daemon: string, say: (text: string) => void): Promise<Engin
   });
 }
 
+/** How many runs use the private engine now. */
+export const privateUsers = (): Promise<number> => others('');
+
 /** Runs other than ours that use the engine; marks of runs that are gone are removed. */
 async function others(mine: string): Promise<number> {
   let count = 0;

@@ -8,6 +8,7 @@ import { EngineError, InterruptedError, UsageError } from '../errors.ts';
 import { ifThere } from '../util/files.ts';
 import { missingTools, which } from './host-tools.ts';
 import { startPrivateEngine } from './private-engine.ts';
+import { installedPackages, recordSetup } from './record.ts';
 
 /** What set-up may do, and how it speaks. */
 export interface SetupOptions {
@@ -73,9 +74,14 @@ function orWarn(say: (text: string) => void): (error: unknown) => void {
  * `systemctl mask` makes them (systemd.unit(5)). Ours is a private daemon. Where there is a unit already, nothing is done.
  */
 async function maskServices(): Promise<void> {
+  const units: string[] = [];
   for (const unit of ['docker.service', 'docker.socket', 'containerd.service']) {
-    await symlink('/dev/null', `/etc/systemd/system/${unit}`).catch(() => {});
+    await symlink('/dev/null', `/etc/systemd/system/${unit}`).then(
+      () => units.push(unit),
+      () => {},
+    );
   }
+  if (units.length > 0) await recordSetup({ units });
 }
 
 /** Install what is missing of the host tools, and further packages, from Debian. */
@@ -86,13 +92,16 @@ async function installTools(options: SetupOptions, further: string[] = []): Prom
   if (options.offline) throw new UsageError('SETUP_FORBIDDEN', `not installed, because of --offline: ${packages.join(' ')}`);
   const masked =
     further.length > 0 ? "; Docker's own services stay off (systemctl unmask docker.service docker.socket containerd.service)" : '';
-  await consent(
-    options,
-    `install from Debian's packages: ${packages.join(' ')} (apt-get autoremove ${packages.join(' ')} takes them off again${masked})`,
-  );
+  await consent(options, `install from Debian's packages: ${packages.join(' ')} (pvgrub clean setup takes them off again${masked})`);
   if (further.length > 0) await maskServices();
   await apt(['update', '-q'], options.signal);
-  await apt(['install', '-y', '-q', '--no-install-recommends', ...packages], options.signal);
+  const before = await installedPackages();
+  try {
+    await apt(['install', '-y', '-q', '--no-install-recommends', ...packages], options.signal);
+  } finally {
+    const fresh = [...(await installedPackages()).keys()].filter((name) => !before.has(name));
+    if (fresh.length > 0) await recordSetup({ packages: fresh });
+  }
 }
 
 /** Say what comes; on a terminal, outside CI and without --yes, ask. */

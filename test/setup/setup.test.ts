@@ -73,7 +73,7 @@ test.runIf(asRoot)('what is to be installed is said before it is done, and a fai
   const error = await thrownBy(() => ready({}));
   if (said[0]?.startsWith('set-up will install')) {
     expect(said[0]).toMatch(/Debian's packages: .*mmdebstrap/);
-    expect(said[0]).toContain('apt-get autoremove');
+    expect(said[0]).toContain('pvgrub clean setup takes them off again');
     expect(programs.calls().filter((line) => line.startsWith('apt-get'))).toEqual(['apt-get update -q']);
     // Without an engine of Docker's that is the end; with one that is installed, tools are not worth one.
     if (error instanceof UsageError)

@@ -10,6 +10,7 @@ const JUDGES = {
   curl: 'curl',
   'docker-registry': 'docker-registry',
   'dpkg-deb': 'dpkg',
+  fish: 'fish',
   htpasswd: 'apache2-utils',
   lintian: 'lintian',
   mke2fs: 'e2fsprogs',
@@ -18,6 +19,7 @@ const JUDGES = {
   sfdisk: 'fdisk',
   skopeo: 'skopeo',
   'ssh-keygen': 'openssh-client',
+  zsh: 'zsh',
 } as const;
 
 /** The name of a judge. */
