@@ -136,5 +136,5 @@ async function digestOf(folder: string, file: string): Promise<{ file: string; s
 function keptText(cell: string, { name, endpoint, foundBy }: Engine): string {
   const own = foundBy === 'our private engine';
   const client = name === 'podman' ? `podman --url ${endpoint}` : `docker -H ${endpoint}`;
-  return `${cell}: its volume is kept; a shell in the build image with it: pvgrub shell ${cell}${own ? '' : ` (or ${client} start -ai ${keptName(cell)})`}`;
+  return `${cell}: its volume is kept; a shell with it: pvgrub shell ${cell}${own ? '' : `\n  or: ${client} start -ai ${keptName(cell)}`}`;
 }

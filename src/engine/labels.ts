@@ -86,7 +86,10 @@ async function workOn({ docker }: Engine): Promise<Record<string, string>[]> {
   const filters = { label: [`${PREFIX}=work`] };
   const containers = await docker.listContainers({ all: true, filters });
   const { Volumes } = await docker.listVolumes({ filters: JSON.stringify(filters) as never });
-  return [...containers, ...(Volumes ?? [])].map(({ Labels }) => Labels);
+  // A volume that `build --debug` kept is still labelled as the run's; it is a container's that is kept on purpose.
+  const kept = await docker.listContainers({ all: true, filters: { label: [`${PREFIX}=kept`] } });
+  const held = new Set(kept.flatMap(({ Mounts }) => Mounts.map(({ Name }) => Name)));
+  return [...containers, ...(Volumes ?? []).filter(({ Name }) => !held.has(Name))].map(({ Labels }) => Labels);
 }
 
 /** Remove containers and volumes whose run was killed. Gives how many there were. */

@@ -57,8 +57,9 @@ export class RunRecord {
   }
 }
 
-/** The line that tells most of a failure: the first that the log has of the error, else the message. */
-export function reasonOf({ code, message, got }: ErrorData): string {
-  const line = code.startsWith('BUILD_') ? got?.split('\n')[0]?.trim() : undefined;
-  return line || (message.split('\n')[0] ?? '');
+/** The line that tells most of a failure: the log's first real error, where it has one, else the message. */
+export function reasonOf({ message, got }: ErrorData): string {
+  const [first, second] = got?.split('\n') ?? [];
+  // As a build's error is told: its first error, what was left out, the last lines.
+  return (second === '…' && first?.trim()) || (message.split('\n')[0] ?? '');
 }

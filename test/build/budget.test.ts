@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { Budget } from '../../src/build/budget.ts';
+import { Budget, shareOf } from '../../src/build/budget.ts';
 
 test('a cell alone gets all cores', () => {
   expect(new Budget(8, 4).take(0)).toBe(8);
@@ -41,4 +41,16 @@ test('no run of cells is ever given more cores than there are, nor a cell none, 
       expect(budget.take(0)).toBe(cores);
     }),
   );
+});
+
+test('of an engine elsewhere all cores are used, of one here no more than this process may; what is said for one wins, then what is said for all', () => {
+  const none = { cores: 4, given: { cores: undefined, cells: undefined } };
+  const there = { endpoint: 'ssh://there', cores: 32 };
+  const here = { endpoint: 'unix:///sock', cores: 32 };
+  expect(shareOf(there, none)).toEqual({ cores: 32, cells: 32 });
+  expect(shareOf(here, none)).toEqual({ cores: 4, cells: 4 });
+  expect(shareOf(there, { cores: 6, given: { cores: 6, cells: 2 } })).toEqual({ cores: 6, cells: 2 });
+  expect(shareOf(there, { cores: 6, given: { cores: 6, cells: 2 } }, { cores: 16, cells: 20 })).toEqual({ cores: 16, cells: 16 });
+  // One that does not tell its cores has at least one.
+  expect(shareOf({ endpoint: 'tcp://x', cores: 0 }, none)).toEqual({ cores: 1, cells: 1 });
 });

@@ -56,6 +56,18 @@ describe('a build log', () => {
     await log.close();
   });
 
+  test.each([
+    [['checking for x... not found', 'b.c:3:1: error: x', 'make: *** [b.o] Error 1'], 'b.c:3:1: error: x'],
+    [['make[1]: [clean] Error 1 (ignored)', 'sh: foo: not found', 'make: *** [all] Error 127'], 'sh: foo: not found'],
+    [['a', 'make: *** No rule to make target', 'z'], 'make: *** No rule to make target'],
+    [['gcc -Wno-error=x', 'done'], undefined],
+  ])('tells the real error of %j', async (lines, expected) => {
+    const { log } = open();
+    await log.write(out(`${lines.join('\n')}\n`));
+    expect(log.firstError()).toBe(expected);
+    await log.close();
+  });
+
   test('of many lines keeps only the last of them in memory', async () => {
     const { log } = open();
     await log.write(out(Array.from({ length: 5000 }, (_, i) => `line ${i}\n`).join('')));

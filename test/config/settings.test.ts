@@ -145,3 +145,17 @@ describe('folders', () => {
     );
   });
 });
+
+describe('engines', () => {
+  const addresses = (layers: Layers) => settled(layers).engines;
+  test('may be several in each layer, in the configuration with what may be used of each', () => {
+    expect(addresses({ flags: { engines: ['auto', 'tcp://a:1'] } })).toEqual([{ address: 'auto' }, { address: 'tcp://a:1' }]);
+    expect(addresses({ env: { PVGRUB_ENGINE: ' tcp://a:1  ssh://b ' } })).toEqual([{ address: 'tcp://a:1' }, { address: 'ssh://b' }]);
+    const engines = ['auto', { address: 'ssh://b', cores: 8 }];
+    expect(addresses({ config: { engines } })).toEqual([{ address: 'auto' }, { address: 'ssh://b', cores: 8 }]);
+  });
+
+  test('and an engine are not both said', async () => {
+    expect(await thrownBy(() => settled({ config: { engine: 'auto', engines: ['private'] } }))).toMatchObject({ code: 'CONFIG_INVALID' });
+  });
+});

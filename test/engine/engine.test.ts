@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { connect, engineError, greet, statusOf } from '../../src/engine/engine.ts';
+import { connect, engineError, engineName, greet, statusOf } from '../../src/engine/engine.ts';
 import { BuildError, EngineError } from '../../src/errors.ts';
 import { fakeDaemon, greeting, json, refuse } from '../support/fake-daemon.ts';
 import { setEnv } from '../support/fake-programs.ts';
@@ -124,4 +124,11 @@ test('errors of our own, and those that are not the engine’s, pass unchanged',
   ]) {
     expect(engineError(error, 'working')).toBe(error);
   }
+});
+
+test('an engine is named without what its address has of secrets', () => {
+  const named = (endpoint: string) => engineName({ name: 'docker', version: '29.1', endpoint });
+  expect(named('https://user:word@far:2376')).toBe('docker 29.1 at https://far:2376');
+  expect(named('ssh://root@far')).toBe('docker 29.1 at ssh://far');
+  expect(named('unix:///run/a@b/sock')).toBe('docker 29.1 at unix:///run/a@b/sock');
 });

@@ -46,7 +46,7 @@ test('a cell that fails under --debug leaves its volume, a shell in the build im
   const build = ['build', cell, '--debug', '--progress', 'plain', '--no-cache', '--no-setup', ...where(), ...product.origins()];
   const failed = await product.call(build);
   expect(failed.code, failed.stderr).toBe(1);
-  expect(failed.stderr).toContain(`${cell}: its volume is kept; a shell in the build image with it: pvgrub shell ${cell}`);
+  expect(failed.stderr).toContain(`${cell}: its volume is kept; a shell with it: pvgrub shell ${cell}`);
   expect(failed.stderr).toContain(`start -ai pvgrub-debug-${cell}`);
   const shell = await type('ls /cell/in; gcc --version | head -n 1; id -un; exit 7\n');
   expect(shell.code, shell.err).toBe(7);

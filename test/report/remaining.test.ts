@@ -77,3 +77,16 @@ test('a cell that is over its time is nearly done; cells that are there already 
   remaining.take(done('b'), 120_000);
   expect(remainingText(remaining, 120_000)).toBeUndefined();
 });
+
+test('a running cell ends when it is expected to at the pace of this machine; one whose engine was lost waits again', () => {
+  const remaining = new Remaining();
+  remaining.take(run({ a: 100, b: 100, c: 100 }), 0);
+  remaining.take(started('a'), 0);
+  expect([remaining.of('a', 30_000), remaining.of('b', 30_000)]).toEqual([70_000, undefined]);
+  remaining.take(done('a'), 200_000);
+  remaining.take(started('b'), 200_000);
+  expect(remaining.of('b', 250_000)).toBe(150_000);
+  expect(remaining.of('b', 900_000)).toBe(0);
+  remaining.take({ type: 'cell-returned', cell: 'b', engine: 'e' }, 900_000);
+  expect([remaining.of('b', 900_000), remaining.done]).toEqual([undefined, [1, 3]]);
+});
