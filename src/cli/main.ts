@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { type Command, CommanderError } from 'commander';
-import { EXIT, errorText, exitCode, ForgeError } from '../errors.ts';
+import { EXIT, errorData, errorText, exitCode, ForgeError } from '../errors.ts';
 import { program } from './program.ts';
 import './secrets.ts';
 
@@ -19,6 +19,8 @@ export async function main(argv: readonly string[]): Promise<number> {
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
     if (error instanceof ForgeError) {
       process.stderr.write(`pvgrub: ${errorText(error)}\n`);
+      if (process.env['GITHUB_ACTIONS'] === 'true')
+        process.stderr.write(`${(await import('../report/github.ts')).errorAnnotation(errorData(error))}\n`);
       return exitCode(error);
     }
     process.stderr.write(`pvgrub: this is a fault in pvgrub-forge, please report it:\n${(error as Error)?.stack ?? String(error)}\n`);

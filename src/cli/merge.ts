@@ -1,7 +1,10 @@
+import { appendFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { placedCells } from '../build/artifacts.ts';
 import { mergeOutputs } from '../build/merge.ts';
-import { UsageError } from '../errors.ts';
+import { refusalOf, UsageError } from '../errors.ts';
 import { INDEX } from '../publish/index-file.ts';
+import { markdownTable } from '../report/markdown.ts';
 import { statOf } from '../util/files.ts';
 import { print } from './context.ts';
 
@@ -10,6 +13,7 @@ export interface MergeOptions {
   out?: string;
   key?: string;
   expires: string;
+  summary?: string;
 }
 
 const isPublication = async (folder: string) => (await statOf(join(folder, INDEX))) !== undefined;
@@ -27,6 +31,27 @@ export async function mergeCommand(folders: string[], options: MergeOptions): Pr
     });
   const { copied, same } = await mergeOutputs(folders, out);
   print(`${cells(copied)} merged into ${out}${were(same)}; SHA256SUMS covers all that is there`);
+  const summary = options.summary ?? (process.env['GITHUB_STEP_SUMMARY'] || undefined);
+  if (summary !== undefined) await writeSummary(summary, out);
+}
+
+/** A table of all images that are there now, as a build's summary has it. */
+async function writeSummary(file: string, out: string): Promise<void> {
+  const placed = await placedCells(out);
+  const rows = placed.map(({ metadata: { id, image, unpinned, boot, build } }) => ({
+    cell: id,
+    result: unpinned.length > 0 ? `unpinned: ${unpinned.join(', ')}` : 'pinned',
+    image: image.file,
+    size: image.size,
+    sha256: image.sha256,
+    boot: boot?.ok ? { cases: boot.cases.length, hypervisor: boot.hypervisor } : undefined,
+    seconds: build.seconds,
+  }));
+  await appendFile(file, `### pvgrub: ${cells(placed.map(({ metadata }) => metadata.id))} merged\n\n${markdownTable(rows)}\n`).catch(
+    (error: unknown) => {
+      throw refusalOf(error, file, ['ENOENT', 'ENOSPC']) ?? error;
+    },
+  );
 }
 
 async function mergePublications(folders: string[], out: string, options: MergeOptions): Promise<void> {

@@ -226,6 +226,7 @@ export function program(): Command {
     .option('--out <dir>', 'folder that takes all results; what it has stays')
     .addOption(keyOption())
     .option('--expires <days>', 'how long the index of publications holds', '365')
+    .addOption(summaryOption())
     .addHelpText('after', '\nExample:\n  pvgrub merge shard-1 shard-2 --out artifacts')
     .action(async (folders, options) => (await import('./merge.ts')).mergeCommand(folders, options));
 

@@ -34,11 +34,11 @@ export function engineName({ name, version, endpoint }: Pick<Engine, 'name' | 'v
 
 /**
  * Have nothing to do with an engine any more that does not answer: connections to it are cut, so that whoever waits for an
- * answer gets an error, and later requests wait no longer than some seconds.
+ * answer gets an error, and later requests fail at once.
  */
-export function abandon({ docker }: Engine): void {
-  const modem = docker.modem as unknown as { agent?: Agent; timeout?: number };
-  modem.timeout = 3000;
+export function abandon({ docker, endpoint }: Engine): void {
+  const modem = docker.modem as unknown as { agent?: Agent; dial: (options: unknown, done: (error: Error) => void) => void };
+  modem.dial = (_options, done) => done(Object.assign(new Error(`${endpoint} was given up`), { code: 'ECONNRESET' }));
   modem.agent?.destroy();
 }
 

@@ -1,3 +1,4 @@
+import type { ErrorData } from '../errors.ts';
 import type { Event } from './events.ts';
 import { reasonOf } from './record.ts';
 
@@ -18,4 +19,9 @@ export function annotation(event: Event): string | undefined {
     default:
       return undefined;
   }
+}
+
+/** The annotation for an error that ends a command before, or beside, any cell. */
+export function errorAnnotation({ code, message }: ErrorData): string {
+  return `::error title=${property(`pvgrub [${code}]`)}::${data(message)}`;
 }

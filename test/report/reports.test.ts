@@ -5,7 +5,7 @@ import { SaxesParser } from 'saxes';
 import { describe, expect, test } from 'vitest';
 import type { Event } from '../../src/report/events.ts';
 import { reporter } from '../../src/report/files.ts';
-import { annotation } from '../../src/report/github.ts';
+import { annotation, errorAnnotation } from '../../src/report/github.ts';
 import { junitXml } from '../../src/report/junit.ts';
 import { markdownSummary, markdownText } from '../../src/report/markdown.ts';
 import { RunRecord } from '../../src/report/record.ts';
@@ -147,4 +147,8 @@ describe('reports', () => {
     expect(await thrownBy(() => reporter({ progress: 'quiet', junit: '/dev/null/x.xml' }, {}))).toMatchObject({ code: 'FILE_UNREADABLE' });
     expect(existsSync('/dev/null/x.xml')).toBe(false);
   });
+});
+
+test('an error of the command line is an annotation, too', () => {
+  expect(errorAnnotation({ code: 'SELECTOR_NO_MATCH', message: 'no cell:\nx' })).toBe('::error title=pvgrub [SELECTOR_NO_MATCH]::no cell:%0Ax');
 });
