@@ -47,6 +47,12 @@ export class BootStage {
     this.context = context;
   }
 
+  /** Make sure of the boot image. @throws EngineError, SourceError */
+  async ready(): Promise<void> {
+    this.image ??= readyBootImage(this.context);
+    await this.image;
+  }
+
   /** Boot images, all in one machine. @throws EngineError, SourceError; the signal's reason */
   async boot(subjects: readonly BootSubject[]): Promise<BootReport[]> {
     const { engine, labels, signal, emit, choice } = this.context;

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Settings } from '../config/settings.ts';
 import { type BuildImage, ensureBuildImage, presentBuildImage, sameBuildImage } from '../engine/build-image.ts';
@@ -144,8 +145,11 @@ export class Farm {
   /** Whether an engine is there no more, asked now. Where it is not, its other cells end, too. */
   async isLost(site: Site): Promise<boolean> {
     const member = site as Member;
-    if (!member.lost.signal.aborted && !(await this.answers(member))) this.lose(member);
-    return member.lost.signal.aborted;
+    for (let missed = 0; !member.lost.signal.aborted; ) {
+      if (await this.answers(member.engine)) return false;
+      if (++missed >= MISSES) this.lose(member);
+    }
+    return true;
   }
 
   /** Whether a cell could be built on an engine other than these. */
@@ -157,7 +161,8 @@ export class Farm {
   async close(): Promise<void> {
     this.over.abort();
     // One that has stopped to answer while it was made ready would be waited for without end.
-    const patience = setTimeout(() => this.context.engines.map(({ engine }) => abandon(engine)), STOP_MS);
+    const late = this.context.engines.filter(({ engine }) => this.members.every((member) => member.engine !== engine));
+    const patience = setTimeout(() => late.map(({ engine }) => abandon(engine)), STOP_MS);
     await this.joining;
     clearTimeout(patience);
     for (const { shelf } of this.members) await shelf.remove();
@@ -168,8 +173,22 @@ export class Farm {
     return { settings, labels, signal: AbortSignal.any([signal, this.over.signal]), say: (text) => emit({ type: 'note', text }) };
   }
 
-  private async join({ engine, ...share }: FarmEngine, ready: (options: ImageOptions) => Promise<BuildImage>): Promise<Member> {
-    const { emit, labels, signal, choice, cells } = this.context;
+  /** Make an engine ready; where there are others, one that stops to answer meanwhile is not waited for. */
+  private join(farm: FarmEngine, ready: (options: ImageOptions) => Promise<BuildImage>): Promise<Member> {
+    const { engines, signal } = this.context;
+    const done = new AbortController();
+    const work = this.ready(farm, ready).finally(() => done.abort());
+    const silence = async (): Promise<never> => {
+      if (engines.length > 1) await this.silent(farm.engine, done.signal);
+      else await over(AbortSignal.any([signal, this.over.signal]), done.signal);
+      if (!done.signal.aborted) abandon(farm.engine);
+      return work as Promise<never>;
+    };
+    return Promise.race([work, silence()]);
+  }
+
+  private async ready({ engine, ...share }: FarmEngine, ready: (options: ImageOptions) => Promise<BuildImage>): Promise<Member> {
+    const { emit, labels, signal, choice, cells, engines } = this.context;
     const swept = await sweep(engine);
     if (swept > 0) emit({ type: 'note', text: `removed ${swept} leftovers of a run that was killed` });
     const image = await ready(this.options());
@@ -188,6 +207,8 @@ export class Farm {
       busy: 0,
     };
     if (choice) member.boot = new BootStage({ ...this.context, engine, signal: member.signal, choice });
+    // An engine that cannot have it would fail each cell after its build, where another could boot it.
+    if (engines.length > 1) await member.boot?.ready();
     this.members.push(member);
     if (this.context.engines.length > 1) void this.watch(member);
     this.serve();
@@ -212,12 +233,12 @@ export class Farm {
   }
 
   /** The build image's archive, from which every other engine can have the same. */
-  private async putIntoStore({ engine, image, signal }: Member, options: ImageOptions): Promise<void> {
+  private async putIntoStore({ engine, image }: Member, options: ImageOptions): Promise<void> {
     const store = new Store(this.context.settings.store);
     if (await archivedImage(store, image.digest)) return;
     options.say('putting the build image into the store, for the other engines');
-    await archiveImage(engine, image, store, options.labels, signal).catch((error: unknown) => {
-      this.context.signal.throwIfAborted();
+    await archiveImage(engine, image, store, options.labels, options.signal).catch((error: unknown) => {
+      options.signal?.throwIfAborted();
       this.context.emit({ type: 'warning', text: `the build image could not be put into the store: ${errorData(error).message}` });
     });
   }
@@ -247,17 +268,22 @@ export class Farm {
   }
 
   private async watch(member: Member): Promise<void> {
-    const { askMs = ASK_MS } = this.context;
     const over = AbortSignal.any([this.over.signal, member.lost.signal]);
-    for (let missed = 0; ; ) {
+    await this.silent(member.engine, over);
+    if (!over.aborted) this.lose(member);
+  }
+
+  /** Settles when an engine has not answered so often in a row, or there is no need to ask any more. */
+  private async silent(engine: Engine, over: AbortSignal): Promise<void> {
+    const { askMs = ASK_MS } = this.context;
+    for (let missed = 0; missed < MISSES; ) {
       await sleep(askMs, undefined, { signal: over }).catch(() => {});
       if (over.aborted) return;
-      missed = (await this.answers(member)) ? 0 : missed + 1;
-      if (missed >= MISSES && !over.aborted) return this.lose(member);
+      missed = (await this.answers(engine)) ? 0 : missed + 1;
     }
   }
 
-  private async answers({ engine }: Member): Promise<boolean> {
+  private async answers(engine: Engine): Promise<boolean> {
     return greet(engine.endpoint, engine.foundBy, this.context.askMs ?? ASK_MS).then(
       () => true,
       () => false,
@@ -265,15 +291,22 @@ export class Farm {
   }
 
   private lose(member: Member): void {
-    if (member.lost.signal.aborted || this.context.signal.aborted) return;
+    if (member.lost.signal.aborted) return;
     const left = this.members.filter((other) => other !== member && !other.lost.signal.aborted).length + this.coming;
-    this.context.emit({ type: 'engine-lost', engine: member.name, left });
+    if (!this.context.signal.aborted) this.context.emit({ type: 'engine-lost', engine: member.name, left });
     member.lost.abort(
       new EngineError('ENGINE_LOST', `${member.name} does not answer any more`, { hint: 'see that it runs, then run again' }),
     );
     abandon(member.engine);
     this.serve();
   }
+}
+
+/** Settles some time after work was to end, so that it can; or when it has. */
+async function over(end: AbortSignal, done: AbortSignal): Promise<void> {
+  const either = AbortSignal.any([end, done]);
+  if (!either.aborted) await once(either, 'abort');
+  await sleep(STOP_MS, undefined, { signal: done }).catch(() => {});
 }
 
 const roomOf = ({ budget, busy }: Member) => budget.slots - busy;

@@ -1,4 +1,6 @@
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 import PQueue from 'p-queue';
 import type { Settings } from '../config/settings.ts';
 import { engineName } from '../engine/engine.ts';
@@ -126,12 +128,12 @@ export async function runBuild(cells: readonly Cell[], context: RunContext): Pro
         const site = await farm.enter(lost);
         try {
           signal.throwIfAborted();
-          await attempt(cell, site, start, countOff, (path) => (failedLog = path));
+          await Promise.race([attempt(cell, site, start, countOff, (path) => (failedLog = path)), givenUp(site.signal)]);
           ended = true;
         } catch (error) {
           lost.add(site);
-          // Whatever it looks like: where the engine has gone, that is the reason, and another may do it.
-          if (signal.aborted || !farm.hasOther(lost) || !((await farm.isLost(site)) || isEngineLost(error))) throw error;
+          // Whatever it looks like: where the engine has gone, that is the reason; what it refuses, another may do.
+          if (signal.aborted || !farm.hasOther(lost) || !((await farm.isLost(site)) || error instanceof EngineError)) throw error;
           emit({ type: 'cell-returned', cell: cell.id, engine: site.name });
         } finally {
           farm.leave(site);
@@ -191,7 +193,15 @@ function spent({ cpu, from }: { cpu: NodeJS.CpuUsage; from: number }): { ms: num
   return { ms: Date.now() - from, cpuMs: Math.round((user + system) / 1000) };
 }
 
-const isEngineLost = (error: unknown) => error instanceof EngineError && error.code === 'ENGINE_LOST';
+/** How long a cell may take to come to an end when it is told to: an engine that hangs must not keep the run. */
+const PATIENCE_MS = 45_000;
+
+/** Rejects some time after a signal, with its reason. */
+async function givenUp(signal: AbortSignal): Promise<never> {
+  if (!signal.aborted) await once(signal, 'abort');
+  await sleep(PATIENCE_MS, undefined, { ref: false });
+  throw signal.reason;
+}
 
 /** What is told of an image that is there. */
 function told({ image, unpinned, boot }: Metadata) {

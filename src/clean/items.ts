@@ -46,7 +46,7 @@ export async function cleanItems(context: CleanContext): Promise<Item[]> {
       bytes: await sizeOf(works),
       free: async () => void (await sweepWork(settings.output)),
     });
-  for (const engine of engines) items.push(...(await onEngine(engine)));
+  for (const engine of engines) items.push(...(await onEngine(engine, busy)));
   items.push(
     ...(await folders('cache', 'toolchains and manifests', [join(settings.cache, 'toolchain'), join(cacheFolder(), 'manifests')], busy)),
   );
@@ -65,7 +65,7 @@ async function folders(kind: Item['kind'], what: string, paths: string[], busy: 
   return [{ kind, what, bytes, ...busy, free }];
 }
 
-async function onEngine(engine: Engine): Promise<Item[]> {
+async function onEngine(engine: Engine, busy: { inUse?: string }): Promise<Item[]> {
   const name = engineName(engine);
   const items: Item[] = [];
   const left = await leftoversOn(engine);
@@ -96,7 +96,7 @@ async function onEngine(engine: Engine): Promise<Item[]> {
       kind: 'images',
       what: `${tags[0] ?? `an image without a name, ${Id.replace('sha256:', '').slice(0, 12)},`} on ${name}; less where it shares layers`,
       bytes: Size,
-      ...(used.length > 0 ? { inUse: `${used.length} containers have it` } : {}),
+      ...(used.length > 0 ? { inUse: `${used.length} containers have it` } : busy),
       free: () => removeImage(engine, Id, tags),
     });
   }

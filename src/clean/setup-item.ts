@@ -5,9 +5,9 @@ import { installedPackages, setupRecord, writeSetup } from '../setup/record.ts';
 import { run } from '../util/process.ts';
 import { type Item, sizeOf } from './items.ts';
 
-/** What set-up installed, and the private engine's data; `inUse` where a private engine runs. */
-export async function setupItems(engineRuns: boolean): Promise<Item[]> {
-  const busy = engineRuns ? { inUse: 'the private engine runs' } : {};
+/** What set-up installed, and the private engine's data. @param inUse why it must stay now */
+export async function setupItems(inUse: string | undefined): Promise<Item[]> {
+  const busy = inUse === undefined ? {} : { inUse };
   const items: Item[] = [];
   const data = await sizeOf([privateData()]);
   if (data > 0)

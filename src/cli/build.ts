@@ -1,5 +1,6 @@
 import { runBuild } from '../build/run.ts';
 import { parseShard, shardOf } from '../plan/expected.ts';
+import type { Listener } from '../report/events.ts';
 import { type ReportFlags, reporter } from '../report/files.ts';
 import { type BootFlags, bootChoice } from './boot-flags.ts';
 import { type CommonOptions, planned } from './context.ts';
@@ -16,7 +17,12 @@ interface BuildOptions extends CommonOptions, BootFlags, ReportFlags {
 
 /** `pvgrub build`: plan, make sure of an engine, build, and with --boot boot every image. */
 export async function buildCommand(selectors: string[], options: BuildOptions): Promise<void> {
-  const emit = reporter(options);
+  const report = reporter(options);
+  let lost = false;
+  const emit: Listener = (event) => {
+    lost ||= event.type === 'engine-lost';
+    report(event);
+  };
   const boot = options.boot ? bootChoice(options) : undefined;
   const part = options.shard === undefined ? undefined : parseShard(options.shard);
   const { settings, cells: all } = await planned(selectors, options, 'default');
@@ -37,5 +43,7 @@ export async function buildCommand(selectors: string[], options: BuildOptions): 
       boot,
     });
     process.exitCode = result.exit;
+    // Requests to an engine that hangs may never end, and would keep this process.
+    if (lost) setTimeout(() => process.exit(), 10_000).unref();
   });
 }

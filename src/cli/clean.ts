@@ -7,6 +7,7 @@ import { runningOn } from '../engine/labels.ts';
 import { errorText, exitCode, UsageError } from '../errors.ts';
 import { table } from '../report/table.ts';
 import { privateUsers } from '../setup/private-engine.ts';
+import { daemons, ourProcesses } from '../util/processes.ts';
 import { type CommonOptions, print, printJson, settingsOf } from './context.ts';
 
 const KINDS: readonly Item['kind'][] = ['leftovers', 'kept', 'cache', 'images', 'store', 'setup'];
@@ -31,10 +32,11 @@ export async function cleanCommand(what: string[], options: CommonOptions & { js
         }
       },
     );
-  const running = (await privateUsers()) + (await Promise.all(engines.map(runningOn))).reduce((sum, count) => sum + count, 0);
+  const runs = await Promise.all([privateUsers(), ourProcesses(), ...engines.map(runningOn)]);
+  const running = runs.reduce((sum, count) => sum + count, 0);
   const items = [
     ...(await cleanItems({ settings, engines, running: running > 0 ? 'a run is using it' : undefined })),
-    ...(await setupItems(running > 0 || engines.some(({ foundBy }) => foundBy === 'our private engine'))),
+    ...(await setupItems(running > 0 ? 'a run is using it' : (await daemons()) > 0 ? 'a dockerd runs; stop it first' : undefined)),
   ];
   const results = new Map<Item, string>();
   for (const item of items) if (chosen.has(item.kind)) results.set(item, await freed(item));

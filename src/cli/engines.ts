@@ -1,4 +1,4 @@
-import { shareOf } from '../build/budget.ts';
+import { type Share, shareOf } from '../build/budget.ts';
 import type { FarmEngine } from '../build/farm.ts';
 import type { EngineWish, Settings } from '../config/settings.ts';
 import { type Engine, engineName } from '../engine/engine.ts';
@@ -24,7 +24,7 @@ export async function withEngine(
   settings: Settings,
   options: SetupFlags,
   emit: Listener,
-  work: (engine: Engine, signal: AbortSignal) => Promise<void>,
+  work: (engine: Engine, signal: AbortSignal, share: Share) => Promise<void>,
 ): Promise<void> {
   const { ready, signal } = await readier(settings, options, emit);
   let failure: unknown;
@@ -38,7 +38,7 @@ export async function withEngine(
       continue;
     }
     try {
-      return await work(answer.engine, signal);
+      return await work(answer.engine, signal, shareOf(answer.engine, settings, wish));
     } finally {
       await answer.release();
     }

@@ -36,14 +36,14 @@ export async function reproduceCommand(selectors: string[], options: ReproduceOp
   const size = options.sample === undefined ? undefined : positiveInteger(options.sample, '--sample');
   const { settings, cells: all } = await planned(selectors, options, 'default');
   const cells = size === undefined ? all : await sampleOf(all, settings.output, size);
-  await withEngine(settings, options, emit, async (engine, signal) => {
+  await withEngine(settings, options, emit, async (engine, signal, share) => {
     const other = options.otherEngine === undefined ? undefined : await findEngine(options.otherEngine);
     if (other && (other.endpoint === engine.endpoint || (other.id && other.id === engine.id)))
       throw new UsageError('OPTION_INVALID', '--other-engine names the engine that is used already', {
         got: `${engine.endpoint} and ${other.endpoint}`,
         hint: 'give the address of another engine, or leave it out',
       });
-    const result = await runReproduce(cells, { engine, other, settings, cwd: process.cwd(), emit, signal, variations });
+    const result = await runReproduce(cells, { engine, share, other, settings, cwd: process.cwd(), emit, signal, variations });
     process.exitCode = result.exit;
   });
 }

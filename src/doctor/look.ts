@@ -23,8 +23,10 @@ const OLDEST_API = [1, 40] as const;
 
 /** Engines that settings name: what they are, and whether they have what a plan of so many cells needs. */
 export async function engineFindings(settings: Settings, cells: number): Promise<Finding[]> {
-  const found = await Promise.all(settings.engines.map((wish) => oneEngine(wish, settings, cells)));
-  return found.flat();
+  const found = (await Promise.all(settings.engines.map((wish) => oneEngine(wish, settings, cells)))).flat();
+  const answers = found.some(({ name, level }) => name === 'engine' && level === 'ok');
+  // Where one answers, the others are left out of a build, which is no error.
+  return found.map((one) => (answers && one.name === 'engine' && one.level === 'error' ? { ...one, level: 'warning' } : one));
 }
 
 async function oneEngine(wish: EngineWish, settings: Settings, cells: number): Promise<Finding[]> {
@@ -33,10 +35,13 @@ async function oneEngine(wish: EngineWish, settings: Settings, cells: number): P
     engine = await findEngine(wish.address);
   } catch (error) {
     const { message, hint } = errorData(error);
-    const own = (wish.address === 'auto' || wish.address === 'private') && process.getuid?.() === 0 && (await isDebian());
+    // As set-up decides it (src/setup/setup.ts).
+    const own = wish.address === 'private' || (wish.address === 'auto' && !process.env['DOCKER_HOST']);
+    const allowed = process.getuid?.() === 0 && !['1', 'true', 'yes'].includes(process.env['PVGRUB_NO_SETUP'] ?? '');
+    const can = own && allowed && ((await which('dockerd')) !== undefined || ((await isDebian()) && !settings.offline));
     const first = message.split('\n')[0] ?? '';
     return [
-      own
+      can
         ? warning('engine', `none runs: ${first}`, 'none needed: as root on Debian, pvgrub build sets up a private one')
         : failure('engine', first, hint ?? 'start Docker or Podman, or name one with --engine'),
     ];

@@ -1,11 +1,14 @@
 import type { Container } from 'dockerode';
 import { CELL } from './container.ts';
 import { type Engine, engineError, statusOf } from './engine.ts';
+import { thisMachine } from './labels.ts';
 
 /** What `build --debug` keeps of a cell that failed: its volume, and a container of the build image that has it, not running. */
 
 const LABEL = 'pvgrub-forge';
 const CELL_LABEL = `${LABEL}.cell`;
+/** An engine may be shared: what another machine keeps there is not ours. */
+const MACHINE_LABEL = `${LABEL}.machine`;
 
 /** What the container of a cell is called. */
 export const keptName = (cell: string) => `pvgrub-debug-${cell}`;
@@ -30,7 +33,7 @@ export async function keep(engine: Engine, cell: string, volume: string, image: 
       Image: image,
       Cmd: ['bash'],
       Env: Object.entries(env).map(([name, value]) => `${name}=${value}`),
-      Labels: { [LABEL]: 'kept', [CELL_LABEL]: cell },
+      Labels: { [LABEL]: 'kept', [CELL_LABEL]: cell, [MACHINE_LABEL]: thisMachine() },
       Hostname: 'forge',
       User: 'build',
       WorkingDir: CELL,
@@ -52,9 +55,9 @@ export async function keep(engine: Engine, cell: string, volume: string, image: 
   }
 }
 
-/** What is kept on an engine, of one cell or of all. @throws EngineError */
+/** What this machine keeps on an engine, of one cell or of all. @throws EngineError */
 export async function keptOn(engine: Engine, cell?: string): Promise<Kept[]> {
-  const label = [`${LABEL}=kept`, ...(cell === undefined ? [] : [`${CELL_LABEL}=${cell}`])];
+  const label = [`${LABEL}=kept`, `${MACHINE_LABEL}=${thisMachine()}`, ...(cell === undefined ? [] : [`${CELL_LABEL}=${cell}`])];
   try {
     const containers = await engine.docker.listContainers({ all: true, filters: { label } });
     return containers.map(({ Id, Labels, Mounts }) => ({

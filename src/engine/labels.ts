@@ -28,10 +28,13 @@ function orNothing(read: () => string): string {
   }
 }
 
+/** What this machine is called in labels. */
+export const thisMachine = (): string => `${orNothing(() => readFileSync('/etc/machine-id', 'utf8'))}/${hostname()}`;
+
 /** Where process ids of ours are valid. The host name tells copies of a machine apart, and containers, that have no machine id. */
 function thisPlace(): Pick<Owner, 'machine' | 'boot' | 'space'> {
   return {
-    machine: `${orNothing(() => readFileSync('/etc/machine-id', 'utf8'))}/${hostname()}`,
+    machine: thisMachine(),
     boot: orNothing(() => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8')),
     space: orNothing(() => readlinkSync('/proc/self/ns/pid')),
   };

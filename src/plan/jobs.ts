@@ -76,13 +76,24 @@ export function gitlabPipeline(jobs: readonly Job[]): Record<string, unknown> {
     },
   ]);
   return {
-    stages: ['build', 'merge'],
+    stages: ['image', 'build', 'merge'],
     variables: { PVGRUB_STORE: `$CI_PROJECT_DIR/${KEPT}/store`, PVGRUB_CACHE: `$CI_PROJECT_DIR/${KEPT}/build` },
-    '.pvgrub': {},
+    '.pvgrub': { interruptible: true },
+    // One for all jobs: else what comes out would depend on the day and the machine.
+    'build image': {
+      extends: '.pvgrub',
+      stage: 'image',
+      script: ['./pvgrub sources export build-image.tar --build-image'],
+      artifacts: { paths: ['build-image.tar'] },
+    },
     '.pvgrub-build': {
       extends: '.pvgrub',
       stage: 'build',
-      script: ['./pvgrub build $CELLS --boot --out $PART --junit junit.xml'],
+      needs: ['build image'],
+      script: [
+        './pvgrub sources import build-image.tar --trust build-image',
+        './pvgrub build $CELLS --boot --base store --out $PART --junit junit.xml',
+      ],
       artifacts: { when: 'always', paths: ['parts/'], reports: { junit: 'junit.xml' } },
     },
     ...Object.fromEntries(builds),

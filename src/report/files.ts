@@ -28,7 +28,8 @@ export function reporter({ progress, junit, summary }: ReportFlags, env: NodeJS.
   const annotate = env['GITHUB_ACTIONS'] === 'true';
   const record = new RunRecord();
   // What cannot be written is better known before an hour of building.
-  for (const file of [junit, summary]) if (file !== undefined) attempt(file, () => appendFileSync(made(file), ''));
+  if (junit !== undefined) attempt(junit, () => writeFileSync(made(junit), junitXml(record)));
+  if (summary !== undefined) attempt(summary, () => appendFileSync(made(summary), ''));
   return (event) => {
     show(event);
     record.take(event);

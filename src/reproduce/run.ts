@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import PQueue from 'p-queue';
 import { cellFolder, readMetadata, sweepWork } from '../build/artifacts.ts';
-import { Budget, shareOf } from '../build/budget.ts';
+import { Budget, type Share, shareOf } from '../build/budget.ts';
 import { ROOM_FOR_MEMORY } from '../build/farm.ts';
 import { lastSeconds } from '../build/journal.ts';
 import type { Metadata } from '../build/metadata.ts';
@@ -27,6 +27,8 @@ import { usually, type Variation, varied } from './variations.ts';
 /** What reproducing needs of its surroundings. */
 export interface ReproduceContext {
   engine: Engine;
+  /** What may be used of it; all if not said. */
+  share?: Share;
   /** For the variation `engine`. */
   other?: Engine | undefined;
   settings: Settings;
@@ -54,7 +56,7 @@ export async function runReproduce(cells: readonly Cell[], context: ReproduceCon
   const labels = ownerLabels(thisOwner(id));
   const begun = Date.now();
   const took = await lastSeconds(settings.output).catch(() => new Map<string, number>());
-  const share = shareOf(engine, settings);
+  const share = context.share ?? shareOf(engine, settings);
   const side = new Budget(share.cores, Math.min(share.cells, cells.length)).slots;
   emit({
     type: 'run-started',

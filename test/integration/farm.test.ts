@@ -80,7 +80,7 @@ test('jobs of the release workflow, on separate engines, give the same images, s
         .sort(),
     );
     expect(readFileSync(join(folder, 'summary.md'), 'utf8')).toMatch(/pv-grub-4\.2\.5-x86_32/);
-    expect(existsSync(join(folder, 'build-1/junit.xml'))).toBe(true);
+    expect(existsSync(join(folder, 'build-1/results/junit.xml'))).toBe(true);
   } finally {
     product.remove();
     rmSync(folder, { recursive: true, force: true });

@@ -53,7 +53,7 @@ describe('jobs', () => {
     const jobs = jobsOf([cell('4.17.5'), cell('4.18.0')], 2, 'd');
     expect(githubMatrix(jobs).include).toEqual(jobs);
     const pipeline = gitlabPipeline(jobs);
-    expect(Object.keys(pipeline).filter((name) => name.startsWith('build '))).toEqual(['build 1/2', 'build 2/2']);
+    expect(Object.keys(pipeline).filter((name) => /^build \d/.test(name))).toEqual(['build 1/2', 'build 2/2']);
     expect(pipeline['build 1/2']).toMatchObject({ extends: '.pvgrub-build', variables: { CELLS: jobs[0]?.cells, PART: 'parts/1-of-2' } });
   });
 });

@@ -150,5 +150,7 @@ describe('reports', () => {
 });
 
 test('an error of the command line is an annotation, too', () => {
-  expect(errorAnnotation({ code: 'SELECTOR_NO_MATCH', message: 'no cell:\nx' })).toBe('::error title=pvgrub [SELECTOR_NO_MATCH]::no cell:%0Ax');
+  expect(errorAnnotation({ code: 'SELECTOR_NO_MATCH', message: 'no cell:\nx' })).toBe(
+    '::error title=pvgrub [SELECTOR_NO_MATCH]::no cell:%0Ax',
+  );
 });

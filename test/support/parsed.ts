@@ -38,7 +38,7 @@ export function callsIn(script: string, values: Record<string, string>): string[
         ?.replace(/\)$/, '')
         .match(/(?:"[^"]*"|'[^']*'|[^\s"'])+/g) ?? [];
     const meant = words.map((word) =>
-      word.replace(/["']/g, '').replace(/\$\{?(\w+)\}?/g, (_whole, name: string) => {
+      word.replace(/["']/g, '').replace(/\$\{?(\w+|@)\}?/g, (_whole, name: string) => {
         const value = values[name];
         if (value === undefined) throw new Error(`$${name} in "${line}" is not known`);
         return value;

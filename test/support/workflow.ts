@@ -141,9 +141,11 @@ function useAction({ uses, with: options = {} }: WorkflowStep, folder: string, c
       mkdirSync(to, { recursive: true });
       const pattern = option('pattern');
       if (pattern === '') cpSync(join(kept, option('name')), to, { recursive: true });
-      else
-        for (const name of readdirSync(kept).filter((name) => name.startsWith(pattern.replace('*', ''))))
-          cpSync(join(kept, name), join(to, name), { recursive: true });
+      else {
+        const names = readdirSync(kept).filter((name) => name.startsWith(pattern.replace('*', '')));
+        // As release 5 and later do it: one alone has no folder of its own.
+        for (const name of names) cpSync(join(kept, name), names.length > 1 ? join(to, name) : to, { recursive: true });
+      }
     }
   }
 }
