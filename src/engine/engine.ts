@@ -60,6 +60,8 @@ export function connect(endpoint: Endpoint): Docker {
         agent: new Agent(KEEPING),
       } as Options);
     case 'ssh:':
+      // docker-modem makes URLs for it that Node warns of on stderr; nobody here can do anything about that.
+      process.noDeprecation = true;
       return new Docker({
         ...NOTHING_FROM_ENVIRONMENT,
         protocol: 'ssh',
