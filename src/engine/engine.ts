@@ -61,7 +61,7 @@ export function connect(endpoint: Endpoint): Docker {
       } as Options);
     case 'ssh:':
       // docker-modem makes URLs for it that Node warns of on stderr; nobody here can do anything about that.
-      process.noDeprecation = true;
+      (process as { noDeprecation?: boolean }).noDeprecation = true;
       return new Docker({
         ...NOTHING_FROM_ENVIRONMENT,
         protocol: 'ssh',
