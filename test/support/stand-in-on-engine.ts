@@ -1,6 +1,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { afterAll, afterEach, beforeEach, expect } from 'vitest';
 import type { Engine } from '../../src/engine/engine.ts';
+import { keptOn, removeKept } from '../../src/engine/kept.ts';
 import { type Bench, leftovers, makeBench, testEngine } from './run-stand-in.ts';
 import { makeStandIn, type StandIn } from './stand-in.ts';
 
@@ -22,6 +23,8 @@ export function eachBench(engine: Engine, standIn: StandIn): Bench {
     Object.assign(bench, makeBench(engine, standIn.folder));
   });
   afterEach(async () => {
+    // What a run with debug keeps is meant to stay.
+    for (const kept of await keptOn(engine)) await removeKept(engine, kept);
     expect(await leftovers(engine)).toEqual({ containers: 0, volumes: 0 });
     expect(existsSync(bench.output) ? readdirSync(bench.output).filter((name) => name.startsWith('.')) : []).toEqual([]);
     bench.remove();
