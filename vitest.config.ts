@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config';
 import { BaseSequencer } from 'vitest/node';
 
-/** The longest file first: it takes as long as all the others beside it. */
+/** The longest file first: it takes longer than all the others beside it. */
 class BootFirst extends BaseSequencer {
   override async sort(files: Parameters<BaseSequencer['sort']>[0]) {
     const sorted = await super.sort(files);
@@ -20,6 +20,7 @@ export default defineConfig({
           name: 'unit',
           include: ['test/**/*.test.ts'],
           exclude: ['test/integration/**'],
+          maxWorkers: 2,
           setupFiles: ['test/support/own-folders.ts'],
           testTimeout: 30_000,
         },
@@ -29,6 +30,7 @@ export default defineConfig({
         test: {
           name: 'boot',
           include: ['test/integration/boot.test.ts'],
+          maxWorkers: 2,
           setupFiles: ['test/support/own-folders.ts'],
           testTimeout: 15 * 60_000,
           hookTimeout: 10 * 60_000,

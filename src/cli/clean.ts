@@ -32,7 +32,7 @@ export async function cleanCommand(what: string[], options: CommonOptions & { js
         }
       },
     );
-  const runs = await Promise.all([privateUsers(), ourProcesses(), ...engines.map(runningOn)]);
+  const runs = await Promise.all([privateUsers(), ourProcesses([settings.store, settings.cache]), ...engines.map(runningOn)]);
   const running = runs.reduce((sum, count) => sum + count, 0);
   const items = [
     ...(await cleanItems({ settings, engines, running: running > 0 ? 'a run is using it' : undefined })),
