@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { configOption, engineOption, enginesOption, jsonOption, storeOption } from './options.ts';
+import { configOption, engineOption, enginesOption, jsonOption, outOption, storeOption, yesOption } from './options.ts';
 
 /** The commands of who runs the pipeline: what the machine has, what can be freed, a look into a build, the shell's help. */
 export function operatorCommands(pvgrub: Command): void {
@@ -7,7 +7,7 @@ export function operatorCommands(pvgrub: Command): void {
     .command('doctor')
     .description('tell what is there of what a plan needs, and what to do where it is not')
     .argument('[selector...]', 'globs over cell ids: the plan; the default cells if none')
-    .option('--out <dir>', 'folder of the results')
+    .addOption(outOption())
     .option('--offline', 'open no connection but to the engine')
     .addOption(jsonOption())
     .addOption(storeOption())
@@ -40,7 +40,7 @@ export function operatorCommands(pvgrub: Command): void {
     .description('a shell in the build image, with the volume of a cell that failed under build --debug')
     .argument('<cell>', 'the id of the cell')
     .option('--no-setup', 'start nothing')
-    .option('-y, --yes', 'do not ask before set-up')
+    .addOption(yesOption())
     .addOption(engineOption())
     .addOption(configOption())
     .addHelpText('after', '\nExample:\n  pvgrub build pv-grub-4.17.5-x86_64 --debug\n  pvgrub shell pv-grub-4.17.5-x86_64')

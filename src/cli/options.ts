@@ -43,3 +43,6 @@ export const progressOption = () => new Option('--progress <kind>', 'auto, tty, 
 export const junitOption = () => new Option('--junit <file>', 'write what became of the cells as JUnit XML, for CI services');
 export const summaryOption = () =>
   new Option('--summary <file>', 'append a table of the images to this file, as Markdown (on a GitHub runner: to its job summary)');
+export const outOption = () => new Option('--out <dir>', 'folder of the results');
+export const noSetupOption = () => new Option('--no-setup', 'install and start nothing');
+export const yesOption = () => new Option('-y, --yes', 'do not ask before set-up');

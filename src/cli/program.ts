@@ -11,13 +11,16 @@ import {
   jsonOption,
   junitOption,
   keyOption,
+  noSetupOption,
   offlineOption,
   originOption,
+  outOption,
   progressOption,
   several,
   storeOption,
   summaryOption,
   trustOption,
+  yesOption,
 } from './options.ts';
 
 /** The command line: every command with its options. What a command needs is loaded only when it runs. */
@@ -45,7 +48,7 @@ export function program(): Command {
     .addOption(configOption())
     .addOption(storeOption())
     .addOption(trustOption())
-    .option('--out <dir>', 'folder of the results')
+    .addOption(outOption())
     .option('--base <image>', 'base of the build image')
     .addHelpText('after', "\nExample:\n  pvgrub matrix 'pv-grub-4.17.*' --why")
     .action(async (selectors, options) => (await import('./matrix.ts')).matrixCommand(selectors, options));
@@ -63,8 +66,8 @@ export function program(): Command {
     .option('--no-cache', 'take nothing from earlier builds: neither images nor toolchains')
     .option('--cache-dir <dir>', 'folder of toolchains that later builds may take over')
     .option('--debug', 'keep the logs of failed cells in <out>/failed, and their volumes for pvgrub shell')
-    .option('--no-setup', 'install and start nothing')
-    .option('-y, --yes', 'do not ask before set-up')
+    .addOption(noSetupOption())
+    .addOption(yesOption())
     .option(
       '--base <image>',
       'base of the build image: auto, mmdebstrap, store (the build image itself, from the store), or an image of the engine',
@@ -93,9 +96,9 @@ export function program(): Command {
     .option('--cases <names>', 'only these cases, with commas between them: disk, partition, ext4 … stress (docs/boot.md)')
     .option('--repeat <n>', 'go through all cases so often')
     .option('-j, --jobs <n>', 'machines side by side')
-    .option('--out <dir>', 'folder of the results')
-    .option('--no-setup', 'install and start nothing')
-    .option('-y, --yes', 'do not ask before set-up')
+    .addOption(outOption())
+    .addOption(noSetupOption())
+    .addOption(yesOption())
     .option('--base <image>', 'base of the boot image: auto, mmdebstrap, or an image of the engine')
     .addOption(progressOption())
     .addOption(jsonOption())
@@ -121,9 +124,9 @@ export function program(): Command {
     .option('--signed-by <key>', 'with --from: the public key that the provenance must be signed by')
     .option('--key <file>', 'with --from: your own private key, to attest what came of it; or the one in PVGRUB_KEY')
     .option('-j, --jobs <n>', 'cores for all cells together')
-    .option('--out <dir>', 'folder of the results')
-    .option('--no-setup', 'install and start nothing')
-    .option('-y, --yes', 'do not ask before set-up')
+    .addOption(outOption())
+    .addOption(noSetupOption())
+    .addOption(yesOption())
     .option(
       '--base <image>',
       'base of the build image: auto, mmdebstrap, store (the build image itself, from the store), or an image of the engine',
@@ -148,9 +151,9 @@ export function program(): Command {
     .description('write buildinfo, SBOM and signed provenance beside images that are built')
     .argument('[selector...]', 'globs over cells that are built; the default cells if none')
     .addOption(keyOption())
-    .option('--out <dir>', 'folder of the results')
-    .option('--no-setup', 'install and start nothing')
-    .option('-y, --yes', 'do not ask before set-up')
+    .addOption(outOption())
+    .addOption(noSetupOption())
+    .addOption(yesOption())
     .option(
       '--base <image>',
       'base of the build image: auto, mmdebstrap, store (the build image itself, from the store), or an image of the engine',
@@ -284,8 +287,8 @@ export function program(): Command {
     .option('--for <selector>', 'all that images in --out are made of: sources, edits, recipe and build image; may be repeated', several)
     .option('--build-image', 'the build image, too, which is made if need be: --base store takes it elsewhere; without selectors it alone')
     .option('--out <dir>', 'folder of the results, for --for')
-    .option('--no-setup', 'install and start nothing')
-    .option('-y, --yes', 'do not ask before set-up')
+    .addOption(noSetupOption())
+    .addOption(yesOption())
     .addOption(trustOption())
     .addOption(storeOption())
     .addOption(engineOption())

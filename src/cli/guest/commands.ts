@@ -5,10 +5,12 @@ import {
   engineOption,
   imageOption,
   jsonOption,
+  noSetupOption,
   offlineOption,
   originOption,
   several,
   storeOption,
+  yesOption,
 } from '../options.ts';
 
 /** The commands of `pvgrub guest`: each loads what it needs only when it runs. */
@@ -80,8 +82,8 @@ export function guestCommands(pvgrub: Command): void {
     )
     .addOption(accelOption())
     .option('--out <dir>', 'folder with images that are built')
-    .option('--no-setup', 'install and start nothing')
-    .option('-y, --yes', 'do not ask before set-up')
+    .addOption(noSetupOption())
+    .addOption(yesOption())
     .option('--base <image>', 'base of the boot image: auto, mmdebstrap, or an image of the engine')
     .addOption(jsonOption())
     .addOption(offlineOption())
