@@ -40,9 +40,9 @@ function sourceOf(edit: Edit, version: string): SourceRef | undefined {
 async function see(edit: Edit, version: string): Promise<Record<string, string>> {
   const ref = sourceOf(edit, version);
   if (!ref) throw new Error(`${edit.id}: ${version} has no ${edit.source}`);
-  const { record, path } = await ensureSource(ref, { store, settings, cwd });
+  const { path } = await ensureSource(ref, { store, settings, cwd });
   const { changed, created } = editedFiles(edit);
-  const files = await readTarFiles(path, record.format, new Set([...changed, ...created]));
+  const files = await readTarFiles(path, new Set([...changed, ...created]));
   applyEdits([edit], files);
   return Object.fromEntries(changed.map((name) => [name, sha256(files.get(name) as Buffer)]));
 }

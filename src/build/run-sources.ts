@@ -45,7 +45,9 @@ export class RunSources {
     const key = `${ref.name}@${ref.version}`;
     let promise = this.wanted.get(key);
     if (!promise) {
-      promise = ensureSource(ref, this.fetch);
+      // A part of another source's tarball need not be fetched where that tarball is.
+      const whole = ref.within && this.wanted.get(`${ref.within.name}@${ref.within.version}`);
+      promise = Promise.allSettled([whole]).then(() => ensureSource(ref, this.fetch));
       promise.catch((error) => this.emit({ type: 'source-failed', source: `${ref.name} ${ref.version}`, error: errorData(error) }));
       this.wanted.set(key, promise);
     }

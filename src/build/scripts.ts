@@ -1,5 +1,5 @@
 import type { Placement, Recipe, Step, Toolchain } from '../recipes/types.ts';
-import type { Format } from '../sources/archive-check.ts';
+import type { Format } from '../sources/archive-format.ts';
 
 /** The shell scripts that run inside a cell's containers. Pure: data in, text out. */
 
@@ -14,16 +14,14 @@ export function quote(text: string): string {
   return /^[A-Za-z0-9_@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 
-/** What the unpacking script must know of a tarball. */
+/** What the unpacking script must know of a source's canonical tar. */
 export interface Tarball {
   /** Where the container has it, to be read only. */
   file: string;
-  format: Format;
   /** The folder at its top. */
   top: string;
 }
 
-const DECOMPRESS: Record<Format, string> = { tar: 'cat', gzip: 'gzip -dc', bzip2: 'bzip2 -dc', xz: 'xz -dc' };
 const COMPRESS: Record<Format, string> = { tar: 'cat', gzip: 'gzip -n1', bzip2: 'bzip2 -1', xz: 'xz -1' };
 
 /** The compression that a file name promises. */
@@ -35,19 +33,18 @@ export function formatOfName(name: string): Format {
 }
 
 /** Commands that put a tarball in place under the name that a Makefile looks for, with less in it where that is wanted. */
-function place({ file, format, top }: Tarball, { source, as = '', without }: Placement): string {
+function place({ file, top }: Tarball, { source, as = '', without }: Placement): string {
   const input = quote(file);
-  const wanted = formatOfName(as);
-  if (without === undefined)
-    return wanted === format ? `cp ${input} ${quote(as)}` : `${DECOMPRESS[format]} ${input} | ${COMPRESS[wanted]} > ${quote(as)}`;
+  const compress = COMPRESS[formatOfName(as)];
+  if (without === undefined) return `${compress} < ${input} > ${quote(as)}`;
   const patterns = without.map((pattern) => quote(`${top}/${pattern}`)).join(' ');
   const less = quote(`/cell/tmp/${source}.tar`);
-  return `${DECOMPRESS[format]} ${input} | tar -f - --delete --wildcards ${patterns} > ${less}\n${COMPRESS[wanted]} < ${less} > ${quote(as)}\nrm ${less}`;
+  return `tar -f - --delete --wildcards ${patterns} < ${input} > ${less}\n${compress} < ${less} > ${quote(as)}\nrm ${less}`;
 }
 
 /**
  * The script that lays out a cell's tree below /cell/src: sources unpacked, in the order given, and then side by side
- * put in place as the tarballs that a Makefile looks for (compressed anew where the stored form is another).
+ * put in place as the tarballs that a Makefile looks for, compressed as their names say.
  */
 export function unpackScript(placements: readonly Placement[], tarballs: ReadonlyMap<string, Tarball>, umask = UMASK): string {
   const lines = ['set -eu', `umask ${umask}`, 'mkdir -p /cell/src /cell/out /cell/tmp', 'cd /cell/src'];
@@ -60,9 +57,7 @@ export function unpackScript(placements: readonly Placement[], tarballs: Readonl
       // A release tarball may bring an older copy of what another source gives: that one replaces it.
       if (unpack !== '.') lines.push(`rm -rf ${quote(unpack)}`, `mkdir -p ${quote(unpack)}`);
       const less = without.map((pattern) => ` --exclude=${quote(`${tarball.top}/${pattern}`)}`).join('');
-      lines.push(
-        `${DECOMPRESS[tarball.format]} ${quote(tarball.file)} | tar -xf - -C ${quote(unpack)} --strip-components=1 --no-same-owner${less}`,
-      );
+      lines.push(`tar -xf ${quote(tarball.file)} -C ${quote(unpack)} --strip-components=1 --no-same-owner${less}`);
     }
     if (as !== undefined) aside.push(`(\nset -e\n${place(tarball, placement)}\n) &\npids="$pids $!"`);
   }

@@ -4,15 +4,14 @@ import { SHELF, type ShelfFile } from '../engine/shelf.ts';
 import { SourceError } from '../errors.ts';
 import { applyEdits, editedFiles } from '../recipes/edits.ts';
 import type { Recipe } from '../recipes/types.ts';
-import type { StoredSource } from '../sources/store.ts';
+import { canonicalFile, type StoredSource, treeOfStored } from '../sources/store.ts';
 import { type Tarball, TREE, unpackScript } from './scripts.ts';
 
-/** How a cell's tree comes about: sources in, and edits applied to what they unpack to. */
+/** How a cell's tree is made: sources in, and edits applied to what they unpack to. */
 
 /**
- * What must be there before a cell's first container starts: tarballs on the shelf, and below /cell the script that
- * unpacks them and the recipe's files.
- * @throws SourceError SOURCE_ARCHIVE_BROKEN for a tarball that a Makefile could not use
+ * What must be there before a cell's first container starts: on the shelf the sources in their canonical form, and below /cell the
+ * script that unpacks them and the recipe's files. Mini-OS that Xen's own tarball brings must be the one that is pinned.
  */
 export function treeInputs(
   recipe: Recipe,
@@ -21,17 +20,12 @@ export function treeInputs(
 ): { shelf: ShelfFile[]; files: PutFile[] } {
   const tarballs = new Map<string, Tarball>();
   const shelf: ShelfFile[] = [];
-  for (const [name, { record, path }] of sources) {
-    tarballs.set(name, { file: `${SHELF}/${record.sha256}`, format: record.format, top: record.top });
-    const wanted = recipe.sources.find((ref) => ref.name === name)?.top;
-    if (recipe.placements.some((placement) => placement.source === name && placement.as !== undefined) && record.top !== wanted) {
-      throw new SourceError('SOURCE_ARCHIVE_BROKEN', `${name}'s tarball cannot be used by the Makefile that unpacks it`, {
-        expected: `a folder ${wanted} at its top`,
-        got: record.top,
-        hint: 'pack it anew with that folder, or give a git repository as its origin',
-      });
-    }
-    shelf.push({ path, size: record.size, sha256: record.sha256 });
+  for (const ref of recipe.sources) {
+    const stored = sources.get(ref.name);
+    if (!stored) throw new Error(`no source ${ref.name}`);
+    const name = `${ref.name}-${stored.record.sha256}`;
+    tarballs.set(ref.name, { file: `${SHELF}/${name}`, top: ref.top });
+    shelf.push({ name, make: () => canonicalFile(stored, ref, partsOfXen(ref.name, recipe, sources)) });
   }
   const text = (name: string, content: string): PutFile => ({ name: `in/${name}`, content: Buffer.from(content) });
   const files = [
@@ -39,6 +33,18 @@ export function treeInputs(
     ...Object.entries(recipe.files).map(([name, content]) => text(name, content)),
   ];
   return { shelf, files };
+}
+
+/** Git trees that folders of Xen's tarball must have where it has them: those of the sources that are put there. */
+function partsOfXen(name: string, recipe: Recipe, sources: ReadonlyMap<string, StoredSource>): Record<string, string> {
+  if (name !== 'xen') return {};
+  return Object.fromEntries(
+    recipe.placements.flatMap(({ source, unpack }) => {
+      const stored = sources.get(source);
+      const tree = source !== name && stored?.proof === 'commit' ? treeOfStored(stored.record) : undefined;
+      return unpack === undefined || tree === undefined ? [] : [[unpack, tree] as const];
+    }),
+  );
 }
 
 /**

@@ -42,13 +42,39 @@ export function xenSource(catalog: Catalog, version: string): SourceRef {
   };
 }
 
+/** Where release tarballs of Xen have Mini-OS, and where the build wants it. */
+const MINI_OS_FOLDER = 'extras/mini-os';
+
+/** The last series whose release tarballs contain Mini-OS. */
+const LAST_WITH_MINI_OS = '4.19.999';
+
+/** Mini-OS as a part of a release tarball that a checksum pins; undefined where the tarball has none or has no checksum. */
+function miniOsOfTarball(catalog: Catalog, xenVersion: string): SourceRef | undefined {
+  const { name, version, file, size, pins, origins } = xenSource(catalog, xenVersion);
+  const checksums = { ...(pins.sha256 ? { sha256: pins.sha256 } : {}), ...(pins.sha512 ? { sha512: pins.sha512 } : {}) };
+  if (Object.keys(checksums).length === 0 || compareVersions(version, LAST_WITH_MINI_OS) > 0) return undefined;
+  return {
+    name: 'mini-os',
+    version: `xen-${version}`,
+    file,
+    top: 'mini-os',
+    ...(size === undefined ? {} : { size }),
+    pins: checksums,
+    origins: origins.filter(({ type }) => type === 'tarball'),
+    within: { name, version, folder: MINI_OS_FOLDER },
+  };
+}
+
 /**
- * The Mini-OS tree of a Xen release from 4.6 on; undefined before, when it was part of the Xen tree. Where the commit
- * behind its tag is not known, the tag is the place to look at, and nothing proves what is found there.
+ * The Mini-OS tree of a Xen release from 4.6 on; undefined before, when it was part of the Xen tree. Where the commit behind its
+ * tag is not known, it is taken from the release tarball, once a checksum pins that (`pvgrub sources lock`). Until then the tag
+ * is the place to look at, and nothing proves what is found there.
  */
 export function miniOsSource(catalog: Catalog, xenVersion: string): SourceRef | undefined {
   const range = catalog.miniOs.ranges.find((entry) => inRange(xenVersion, entry));
   if (!range) return undefined;
+  const part = range.commit ? undefined : miniOsOfTarball(catalog, xenVersion);
+  if (part) return part;
   const commit = range.commit ?? range.tag;
   const version = range.commit ? range.commit.slice(0, 12) : (range.tag ?? xenVersion);
   return {

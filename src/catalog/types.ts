@@ -105,4 +105,6 @@ export interface SourceRef {
   size?: number;
   pins: Pins;
   origins: Origin[];
+  /** Where it is a part of another source's release tarball: that source, and the folder below the tarball's top folder. */
+  within?: { name: string; version: string; folder: string };
 }

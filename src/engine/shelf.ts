@@ -1,3 +1,4 @@
+import { rm } from 'node:fs/promises';
 import type { Container } from 'dockerode';
 import { putFiles } from './archive.ts';
 import type { Engine } from './engine.ts';
@@ -9,11 +10,12 @@ export const SHELF = '/sources';
 /** See {@link Shelf}'s `full`. */
 const FULL = 2 ** 30;
 
-/** A file to be put on a shelf: its SHA-256 is its name there. */
+/** A file to be put on a shelf. */
 export interface ShelfFile {
-  path: string;
-  size: number;
-  sha256: string;
+  /** Its name there, which always stands for the same content. */
+  name: string;
+  /** Makes the file; called only where it is not there yet. The file is removed once it is there. */
+  make: () => Promise<{ path: string; size: number }>;
 }
 
 /** Files that somebody reads. */
@@ -35,7 +37,7 @@ interface Board {
 
 /**
  * Files on the engine's side that many containers read: each is sent once, whoever wants it, and lies below
- * {@link SHELF} under its SHA-256. Sending them to every cell anew would be most of the orchestrator's own work.
+ * {@link SHELF} under its name. Sending them to every cell anew would be most of the orchestrator's own work.
  */
 export class Shelf {
   private readonly engine: Engine;
@@ -114,12 +116,13 @@ export class Shelf {
   }
 }
 
-function send(board: Board, { path, size, sha256 }: ShelfFile): Promise<void> {
-  let promise = board.sent.get(sha256);
-  if (!promise) {
-    promise = putFiles(board.holder, '/cell', [{ name: sha256, content: { path, size } }]);
-    board.sent.set(sha256, promise);
-    board.bytes += size;
-  }
+function send(board: Board, { name, make }: ShelfFile): Promise<void> {
+  const put = async () => {
+    const made = await make();
+    board.bytes += made.size;
+    await putFiles(board.holder, '/cell', [{ name, content: made }]).finally(() => rm(made.path, { force: true }));
+  };
+  const promise = board.sent.get(name) ?? put();
+  board.sent.set(name, promise);
   return promise;
 }

@@ -1,25 +1,24 @@
-import { extract } from 'tar-stream';
-import { decompressed, type Format } from './archive-check.ts';
+import { readTree } from './archive-tree.ts';
 
 /**
  * Read some plain files out of a stored tarball into memory.
  * @param path a tarball that was checked when it was stored
  * @param wanted names below the tarball's top folder
- * @returns content by name; undefined for a name that is not there or is no plain file
+ * @returns content by name; undefined for a name that is not there or is not a plain file
+ * @throws what {@link readTree} throws
  */
-export async function readTarFiles(path: string, format: Format, wanted: ReadonlySet<string>): Promise<Map<string, Buffer | undefined>> {
-  const found = new Map<string, Buffer | undefined>([...wanted].map((name) => [name, undefined]));
-  const parser = extract();
-  const { stream, done } = decompressed(path, format);
-  stream.on('error', (error) => parser.destroy(error)).pipe(parser);
-  for await (const entry of parser) {
-    const name = entry.header.name.replace(/^\.\//, '').split('/').slice(1).join('/');
-    if (wanted.has(name) && entry.header.type === 'file') {
-      const chunks: Buffer[] = [];
-      for await (const chunk of entry) chunks.push(chunk as Buffer);
-      found.set(name, Buffer.concat(chunks));
-    } else entry.resume();
-  }
-  await done;
-  return found;
+export async function readTarFiles(path: string, wanted: ReadonlySet<string>): Promise<Map<string, Buffer | undefined>> {
+  const contents = new Map<number, Buffer[]>();
+  const { nodes } = await readTree(path, path, {
+    onContent: (chunk, file) => {
+      if (wanted.has(file.path)) contents.set(file.at, [...(contents.get(file.at) ?? []), chunk]);
+    },
+  });
+  return new Map(
+    [...wanted].map((name) => {
+      const node = nodes.get(name);
+      if (node?.kind !== 'file') return [name, undefined];
+      return [name, Buffer.concat(node.size === 0 ? [] : (contents.get(node.at) ?? []))];
+    }),
+  );
 }

@@ -32,9 +32,16 @@ export interface FetchContext {
 
 /** Where to look for a source, in order: the user's own origins instead of all others, else mirrors, then its places. */
 export async function originsOf(ref: SourceRef, context: FetchContext): Promise<GivenOrigin[]> {
-  const given = context.settings.origins[`${ref.name}@${ref.version}`] ?? context.settings.origins[ref.name];
+  const { origins } = context.settings;
+  const given = origins[`${ref.name}@${ref.version}`] ?? origins[ref.name];
   const commit = ref.pins.commit ?? ref.origins.find((origin) => origin.type === 'git')?.commit;
-  if (given) return Promise.all(given.map((text) => parseOrigin(text, commit, context.cwd)));
+  const parsed = (texts: readonly string[]) => Promise.all(texts.map((text) => parseOrigin(text, commit, context.cwd)));
+  if (given) return parsed(given);
+  // A part of a release tarball comes from where the user has that tarball.
+  const { within } = ref;
+  const whole = within && (origins[`${within.name}@${within.version}`] ?? origins[within.name]);
+  const tarballs = (await parsed((whole ?? []).filter((text) => !/^git[:+]/.test(text)))).filter(({ type }) => type !== 'git');
+  if (tarballs.length > 0) return tarballs;
   const mirrored =
     (ref.pins.sha256 ?? ref.pins.sha512)
       ? context.settings.mirrors.map((base): GivenOrigin => ({ type: 'tarball', url: `${base.replace(/\/+$/, '')}/${ref.file}` }))
@@ -71,6 +78,8 @@ export async function ensureSource(ref: SourceRef, context: FetchContext): Promi
     events?.done?.(ref, stored, true);
     return stored;
   }
+  const shared = await fromWhole(ref, context);
+  if (shared) return shared;
   const origins = await originsOf(ref, context);
   const hopeless = !trusted && Object.keys(ref.pins).length === 0 && !isGiven(ref, settings.origins);
   if (hopeless || origins.length === 0) throw unproved(ref);
@@ -97,6 +106,17 @@ export async function ensureSource(ref: SourceRef, context: FetchContext): Promi
     return stored;
   }
   throw unavailable(ref, failures);
+}
+
+/** A part of a release tarball, where that tarball is in the store already under its own name. */
+async function fromWhole(ref: SourceRef, { store, events }: FetchContext): Promise<StoredSource | undefined> {
+  const whole = ref.within && (await store.find({ ...ref.within, pins: ref.pins }, false));
+  if (!whole) return undefined;
+  const aside = besides(join(await store.incoming(), ref.file));
+  await copyFile(whole.path, aside).catch(asSourceError);
+  const added = await store.add(aside, { ref, origin: whole.record.origin, trusted: false });
+  events?.done?.(ref, added, true);
+  return added;
 }
 
 /** A message without the origin that it begins with, where that is said already. */

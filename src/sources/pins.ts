@@ -13,17 +13,14 @@ export interface Identity {
 export type Proof = 'sha256' | 'sha512' | 'commit';
 
 /**
- * Which pin proves these bytes; undefined where none does. Where both checksums are pinned, both must hold.
- * A commit proves by itself: the tarball made from it has a checksum of its own.
+ * Which pin proves these bytes; undefined where none does. A tree from git is held against the commit alone, because its tarball has
+ * a checksum of its own. A tarball is held against the checksums alone: where both are pinned, both must hold.
  */
 export function provedBy(pins: Pins, identity: Identity): Proof | undefined {
-  if (pins.commit !== undefined && identity.commit === pins.commit) return 'commit';
-  const checks = [
-    ...(pins.sha256 === undefined ? [] : [pins.sha256 === identity.sha256]),
-    ...(pins.sha512 === undefined ? [] : [pins.sha512 === identity.sha512]),
-  ];
-  if (checks.length === 0 || checks.includes(false)) return undefined;
-  return pins.sha256 === undefined ? 'sha512' : 'sha256';
+  if (identity.commit !== undefined && pins.commit !== undefined) return identity.commit === pins.commit ? 'commit' : undefined;
+  const checks = (['sha256', 'sha512'] as const).filter((name) => pins[name] !== undefined);
+  if (checks.some((name) => pins[name] !== identity[name])) return undefined;
+  return checks[0];
 }
 
 /** The error for bytes that no pin proves: names what was expected and what came. */

@@ -1,10 +1,12 @@
 import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { SourceRef } from '../catalog/types.ts';
 import { isDiskFull, SourceError } from '../errors.ts';
-import { ifThere, writeFileAtomic } from '../util/files.ts';
+import { besides, ifThere, writeFileAtomic } from '../util/files.ts';
 import { hashFile, sha256File } from '../util/hash.ts';
-import { checkArchive, type Format } from './archive-check.ts';
+import { checkArchive } from './archive-check.ts';
+import { type Format, headOf, sniffFormat } from './archive-format.ts';
+import { writeCanonical } from './canonical.ts';
 import { objectId, treeOfCommit } from './git-tree.ts';
 import { mismatch, provedBy } from './pins.ts';
 
@@ -155,6 +157,15 @@ export class Store {
       const commit = source.commitObject === undefined ? undefined : objectId('commit', source.commitObject);
       const proof = provedBy(ref.pins, { ...hashes, commit });
       if (proof === undefined && !source.trusted) throw mismatch(ref.name, ref.pins, { ...hashes, commit }, source.origin);
+      // A commit is public: anybody can name it beside bytes that unpack to gigabytes. What we make of a tree is not compressed.
+      if (commit !== undefined && sniffFormat(await headOf(file)) !== 'tar')
+        throw new SourceError(
+          'SOURCE_ARCHIVE_BROKEN',
+          `${ref.file} from ${source.origin} is compressed, and claims to be a tree from git`,
+          {
+            hint: 'write the archive again with `pvgrub sources export`',
+          },
+        );
       const facts = await checkArchive(file, `${ref.file} from ${source.origin}`);
       if (source.top !== undefined && facts.top !== source.top) {
         throw new SourceError('SOURCE_MISMATCH', `${ref.file} from ${source.origin} is of another release`, {
@@ -217,6 +228,44 @@ export class Store {
       cause: error,
     });
   }
+}
+
+/**
+ * Write a stored source anew in the canonical form that build containers get (see {@link writeCanonical}).
+ * @param ref the source as the recipe names it
+ * @param trees further git tree ids that folders of it must have where it has them
+ * @returns a temporary file, to be removed by the caller
+ * @throws SourceError what {@link writeCanonical} throws, STORE_DISK_FULL
+ */
+export async function canonicalFile(
+  { record, path, proof }: StoredSource,
+  ref: Pick<SourceRef, 'top' | 'within'>,
+  trees: Readonly<Record<string, string>> = {},
+): Promise<{ path: string; size: number }> {
+  const incoming = join(dirname(path), '..', '..', 'incoming');
+  const to = besides(join(incoming, record.file));
+  const own = proof === 'commit' ? treeOfStored(record) : undefined;
+  try {
+    await mkdir(incoming, { recursive: true });
+    const size = await writeCanonical(path, to, {
+      name: `${record.name} ${record.version}`,
+      sha256: record.sha256,
+      top: ref.top,
+      // A folder or repository of the user's own has the part alone.
+      folder: proof === undefined ? undefined : ref.within?.folder,
+      trees: own === undefined ? trees : { ...trees, '': own },
+    });
+    return { path: to, size };
+  } catch (error) {
+    if (isDiskFull(error))
+      throw new SourceError('STORE_DISK_FULL', `no room left in ${incoming}`, { hint: 'make room there', cause: error });
+    throw error;
+  }
+}
+
+/** The git tree that a record's commit names. */
+export function treeOfStored({ commitObject }: SourceRecord): string | undefined {
+  return commitObject === undefined ? undefined : treeOfCommit(Buffer.from(commitObject, 'base64'));
 }
 
 /** The commit that a record proves, by its raw commit object. */

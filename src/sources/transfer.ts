@@ -15,8 +15,14 @@ import { identityOf, parseRecord, type SourceRecord, type Store, type StoredSour
  * what each is made of as `images/<cell>.json`.
  */
 
-/** The catalog has some hundreds. */
+/** Images in one archive. The catalog has some hundreds. */
 const MOST_IMAGES = 2000;
+/** Bytes of one record, of what is said of one image, and of all that is said of images. */
+const LARGEST_RECORD = 2 ** 20;
+const LARGEST_IMAGE = 2 ** 20;
+const ALL_IMAGES = 64 * 2 ** 20;
+/** Bytes of one source. */
+const LARGEST_SOURCE = 2 ** 30;
 
 /** What an image of an archive is made of: an in-toto Statement (publish/provenance.ts), as JSON. */
 export interface ImageEntry {
@@ -110,6 +116,8 @@ export async function importSources(
       cause,
     });
   let record: SourceRecord | undefined;
+  const seen = new Set<string>();
+  let imageBytes = 0;
   let end = 0;
   const parser = extract();
   const source = createReadStream(file, { highWaterMark: 1 << 18 });
@@ -120,13 +128,21 @@ export async function importSources(
       const { name, type } = entry.header;
       end = entry.offset + 512 + Math.ceil((entry.header.size ?? 0) / 512) * 512;
       // Only a file's content is sure to come: that of a folder with a size never ends.
-      if (type !== 'file') throw broken(`its entry ${name} is not a file`);
+      if (type !== 'file') throw broken(`its entry ${shown(name)} is not a file`);
+      const size = entry.header.size ?? 0;
       const image = /^images\/([\w.-]+)\.json$/.exec(name)?.[1];
-      if (/^records\/[\w@.+-]+\.json$/.test(name) && (entry.header.size ?? 0) < 10 * 2 ** 20) {
+      if (!record && /^records\/[\w@.+-]+\.json$/.test(name)) {
+        demandSmall(name, size, LARGEST_RECORD);
         record = parseRecord(await textOf(entry), name);
-      } else if (!record && image && (entry.header.size ?? 0) < 10 * 2 ** 20 && result.images.length < MOST_IMAGES) {
+        if (seen.has(name)) throw broken(`it has ${name} twice`);
+        seen.add(name);
+      } else if (!record && image) {
+        imageBytes += size;
+        demandSmall(name, size, LARGEST_IMAGE);
+        if (result.images.length >= MOST_IMAGES || imageBytes > ALL_IMAGES) throw broken('it has too many images');
         result.images.push({ id: image, text: await textOf(entry) });
       } else if (record && name === `sha256/${record.sha256}`) {
+        demandSmall(name, size, LARGEST_SOURCE);
         const aside = besides(join(incoming, record.sha256));
         try {
           await pipeline(entry as unknown as NodeJS.ReadableStream, createWriteStream(aside));
@@ -137,7 +153,7 @@ export async function importSources(
         await takeIn(record, aside);
         record = undefined;
       } else {
-        throw broken(`it has an entry ${name} that does not belong there`);
+        throw broken(`it has an entry ${shown(name)} that does not belong there`);
       }
     }
     await reading;
@@ -167,6 +183,19 @@ export async function importSources(
       result.refused.push({ name: entry.name, version: entry.version, reason: error });
     }
   }
+}
+
+/** A name of an entry, short enough for an error. */
+const shown = (name: string) => (name.length > 200 ? `${name.slice(0, 200)}…` : name);
+
+/** @throws SourceError SOURCE_TOO_LARGE */
+function demandSmall(name: string, size: number, most: number): void {
+  if (size <= most) return;
+  throw new SourceError('SOURCE_TOO_LARGE', `the archive's entry ${name} is too large`, {
+    expected: `at most ${most} bytes`,
+    got: `${size} bytes`,
+    hint: 'write the archive again with `pvgrub sources export`',
+  });
 }
 
 async function textOf(chunks: AsyncIterable<unknown>): Promise<string> {

@@ -20,6 +20,8 @@ const catalog: Catalog = {
       { version: '4.10.0', date: '2017-12-13', sha512: 's512', commit: 'c10' },
       { version: '4.2.0', date: '2012-09-17', sha256: 's256', commit: 'c2', size: 7 },
       { version: '4.2.3', date: '2013-09-10', commit: 'c3' },
+      { version: '4.11.0', date: '2018-07-10', commit: 'c11' },
+      { version: '4.20.0', date: '2025-03-05', sha256: 's20', commit: 'c20' },
     ],
   },
   miniOs: {
@@ -28,6 +30,8 @@ const catalog: Catalog = {
     ranges: [
       { from: '4.6.0', to: '4.9.4', commit: '0123456789abcdef0123456789abcdef01234567' },
       { from: '4.10.0', to: '4.10.0', commit: null, tag: 'xen-RELEASE-4.10.0' },
+      { from: '4.11.0', to: '4.11.0', commit: null, tag: 'xen-RELEASE-4.11.0' },
+      { from: '4.20.0', to: '4.20.0', commit: null, tag: 'xen-RELEASE-4.20.0' },
     ],
   },
   reads: {
@@ -82,7 +86,7 @@ describe('the Xen tree of a release', () => {
 
   test('of a series that is not there is an error that says how far the catalog reaches', async () => {
     const error = (await thrownBy(() => xenSource(catalog, '9.9.9'))) as UsageError;
-    expect(error.expected).toContain('3 versions');
+    expect(error.expected).toContain('5 versions');
   });
 });
 
@@ -93,13 +97,29 @@ describe('the Mini-OS tree of a release', () => {
     expect(source?.origins).toEqual([{ type: 'git', url: 'https://git.invalid/mini-os.git', commit: source?.pins.commit }]);
   });
 
-  test('whose commit is not known has no pin, and its tag as the place to look at', () => {
-    expect(miniOsSource(catalog, '4.10.0')).toMatchObject({
-      version: 'xen-RELEASE-4.10.0',
-      pins: {},
-      origins: [{ type: 'git', url: 'https://git.invalid/mini-os.git', commit: 'xen-RELEASE-4.10.0' }],
+  test('whose commit is not known is a folder of the release tarball, proved by its checksum', () => {
+    expect(miniOsSource(catalog, '4.10.0')).toEqual({
+      name: 'mini-os',
+      version: 'xen-4.10.0',
+      file: 'xen-4.10.0.tar.gz',
+      top: 'mini-os',
+      pins: { sha512: 's512' },
+      origins: [{ type: 'tarball', url: 'https://files.invalid/4.10.0/xen-4.10.0.tar.gz' }],
+      within: { name: 'xen', version: '4.10.0', folder: 'extras/mini-os' },
     });
   });
+
+  test.each(['4.11.0', '4.20.0'])(
+    'of %s, whose commit is not known and whose tarball has no checksum or no Mini-OS, has no pin, and its tag as the place to look at',
+    (version) => {
+      expect(miniOsSource(catalog, version)).toMatchObject({
+        version: `xen-RELEASE-${version}`,
+        pins: {},
+        origins: [{ type: 'git', url: 'https://git.invalid/mini-os.git', commit: `xen-RELEASE-${version}` }],
+      });
+      expect(Object.keys(miniOsSource(catalog, version)?.pins ?? { none: '' })).toEqual([]);
+    },
+  );
 
   test('is none before 4.6, when it was part of Xen', () => {
     expect(miniOsSource(catalog, '4.5.5')).toBeUndefined();
@@ -134,7 +154,7 @@ describe('the GRUB 2 tarball', () => {
 });
 
 test('known versions are listed oldest first, whatever the order of the file', () => {
-  expect(knownVersions(catalog, 'pv-grub')).toEqual(['4.2.0', '4.2.3', '4.10.0']);
+  expect(knownVersions(catalog, 'pv-grub')).toEqual(['4.2.0', '4.2.3', '4.10.0', '4.11.0', '4.20.0']);
   expect(knownVersions(catalog, 'pvgrub2')).toEqual(['2.12', '2.14']);
 });
 

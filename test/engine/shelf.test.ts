@@ -34,8 +34,13 @@ async function taking(): Promise<{ daemon: FakeDaemon; names: string[] }> {
 
 function file(name: string, size = name.length): ShelfFile {
   const path = join(tempFolder(), name);
-  writeFileSync(path, 'x'.repeat(size));
-  return { path, size, sha256: name };
+  return {
+    name,
+    make: async () => {
+      writeFileSync(path, 'x'.repeat(size));
+      return { path, size };
+    },
+  };
 }
 
 const make = (daemon: FakeDaemon, full?: number) => new Shelf(daemon.engine, 'image', { owner: 'me' }, () => {}, full);

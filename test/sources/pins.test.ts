@@ -26,13 +26,14 @@ const cases = identity.chain((is) =>
 );
 
 describe('provedBy', () => {
-  test('takes a right commit, or right checksums of which none is wrong, and nothing else', () => {
+  test('takes for a tree from git the right commit alone where one is pinned, else right checksums of which none is wrong', () => {
     fc.assert(
       fc.property(cases, ({ is, pins, kinds }) => {
         const sums = [kinds.sha256, kinds.sha512];
         const byCommit = kinds.commit === 'right' && is.commit !== undefined;
         const bySum = sums.includes('right') && !sums.includes('wrong');
-        expect(provedBy(pins, is) !== undefined).toBe(byCommit || bySum);
+        const fromGit = kinds.commit !== 'absent' && is.commit !== undefined;
+        expect(provedBy(pins, is) !== undefined).toBe(fromGit ? byCommit : bySum);
       }),
     );
   });

@@ -1,7 +1,7 @@
 import { posix } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { unsafeEntry } from '../../src/sources/archive-check.ts';
+import { unsafeEntry } from '../../src/sources/archive-entry.ts';
 
 const names = fc
   .array(fc.constantFrom('a', 'b', '..', '.', '', '...', 'a..', '\0', '-x', ' '), { minLength: 0, maxLength: 6 })
@@ -74,10 +74,15 @@ describe('unsafeEntry', () => {
     ['a/l', 'symlink', undefined, 'leaves the tree'],
     ['a/l', 'link', '../x', 'leaves the tree'],
     ['a/l', 'link', '/etc/passwd', 'leaves the tree'],
-    ['a/n', 'character-device', undefined, 'a/n is a character-device'],
-    ['a/n', 'block-device', undefined, 'a/n is a block-device'],
-    ['a/n', 'fifo', undefined, 'a/n is a fifo'],
-    ['a/n', null, undefined, 'a/n is a special file'],
+    ['a/n', 'character-device', undefined, 'a/n, which is a character-device'],
+    ['a/n', 'block-device', undefined, 'a/n, which is a block-device'],
+    ['a/._n', 'file', undefined, 'a file that macOS adds'],
+    ['a/\ufffd', 'file', undefined, 'not UTF-8'],
+    ['a/l', 'symlink', '\ufffd', 'not UTF-8'],
+    ['a/'.repeat(2100), 'directory', undefined, 'more than 4096 bytes'],
+    [`a/${'n'.repeat(256)}`, 'file', undefined, 'a part of more than 255 bytes'],
+    ['a/n', 'fifo', undefined, 'a/n, which is a fifo'],
+    ['a/n', null, undefined, 'neither file, folder nor link'],
   ])('refuses %j as %s to %j', (name, type, linkname, why) => {
     expect(unsafeEntry({ name, type, linkname })).toContain(why);
   });

@@ -6,6 +6,8 @@ import { existsSync } from 'node:fs';
 /** Each with its package: a command, or a file where the name is a path. */
 const JUDGES = {
   '/usr/share/perl5/Dpkg/Control.pm': 'libdpkg-perl',
+  bsdtar: 'libarchive-tools',
+  busybox: 'busybox',
   chromium: 'chromium',
   curl: 'curl',
   'docker-registry': 'docker-registry',
