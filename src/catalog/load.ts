@@ -30,10 +30,13 @@ export function loadCatalog(folder: string = join(productRoot, 'catalog')): Cata
       });
     }
   };
+  const [xen, miniOs] = [read<Catalog['xen']>('xen.json'), read<Catalog['miniOs']>('mini-os.json')];
+  const { externals, mirrors } = read<Pick<Catalog, 'externals' | 'mirrors'>>('externals.json');
   return {
-    xen: read('xen.json'),
-    miniOs: read('mini-os.json'),
-    externals: read<{ externals: Catalog['externals'] }>('externals.json').externals,
+    xen,
+    miniOs,
+    externals,
+    ...(mirrors ? { mirrors } : {}),
     reads: read('reads.json'),
     grub2: read('grub2.json'),
     licences: read('licences.json'),

@@ -1,5 +1,6 @@
+import { createHash } from 'node:crypto';
 import { UsageError } from '../errors.ts';
-import type { Catalog, External, Pins, Reads, Release, SourceRef } from './types.ts';
+import type { Catalog, External, Mirror, Pins, Reads, Release, SourceRef } from './types.ts';
 import { compareVersions, inRange } from './version.ts';
 
 /** The release of a list, or an error that names the neighbours that are there. */
@@ -87,8 +88,22 @@ export function miniOsSource(catalog: Catalog, xenVersion: string): SourceRef | 
   };
 }
 
-function externalSource(entry: External): SourceRef {
+/**
+ * Where a mirror keeps a file.
+ * @param url with {file}, {md5}, {sha1}, {sha256}, {sha512}, {file-blake2b:2} (GLEP 75: the first two hex digits of the
+ *   BLAKE2b-512 of the file's name)
+ * @returns undefined where the entry lacks a checksum that the mirror's names are made of
+ */
+export function mirrorUrl(url: string, entry: Pick<External, 'file' | 'md5' | 'sha1' | 'sha256' | 'sha512'>): string | undefined {
+  const { file, md5, sha1, sha256, sha512 } = entry;
+  const values = { file, md5, sha1, sha256, sha512, 'file-blake2b:2': createHash('blake2b512').update(file).digest('hex').slice(0, 2) };
+  const filled = url.replace(/\{([^}]*)\}/g, (hole, name: string) => values[name as keyof typeof values] ?? hole);
+  return /[{}]/.test(filled) ? undefined : filled;
+}
+
+function externalSource(entry: External, mirrors: readonly Mirror[] = []): SourceRef {
   const { name, version, file, top, size } = entry;
+  const mirrored = mirrors.map(({ url }) => mirrorUrl(url, entry)).filter((url) => url !== undefined);
   return {
     name,
     version,
@@ -97,7 +112,8 @@ function externalSource(entry: External): SourceRef {
     size,
     pins: pins(entry),
     origins: [
-      ...entry.tarballs.map((url) => ({ type: 'tarball', url }) as const),
+      ...[...entry.tarballs, ...mirrored].map((url) => ({ type: 'tarball', url }) as const),
+      ...(entry.debian ? [{ type: 'debian', ...entry.debian } as const] : []),
       ...(entry.git && entry.commit ? [{ type: 'git', url: entry.git, commit: entry.commit } as const] : []),
     ],
   };
@@ -105,7 +121,7 @@ function externalSource(entry: External): SourceRef {
 
 /** The packages beside Xen that the stubdom build of a release wants. */
 export function externalSources(catalog: Catalog, xenVersion: string): SourceRef[] {
-  return catalog.externals.filter((entry) => inRange(xenVersion, entry)).map(externalSource);
+  return catalog.externals.filter((entry) => inRange(xenVersion, entry)).map((entry) => externalSource(entry, catalog.mirrors));
 }
 
 /** What the pv-grub of a Xen release can read. */

@@ -47,9 +47,19 @@ export interface External extends VersionRange {
   size: number;
   sha256: string;
   sha512: string;
+  /** Parts of names on mirrors. They prove nothing. */
+  md5?: string;
+  sha1?: string;
   tarballs: string[];
   commit?: string;
   git?: string;
+  debian?: DebianFile;
+}
+
+/** A place of packagers that keeps files under names derived from a checksum. `url` has place holders, see {@link mirrorUrl}. */
+export interface Mirror {
+  what: string;
+  url: string;
 }
 
 /** The catalog: what upstream released and where it is, as data. */
@@ -65,6 +75,8 @@ export interface Catalog {
   };
   miniOs: { name: 'mini-os'; git: string; ranges: (VersionRange & { commit: string | null; tag?: string })[] };
   externals: External[];
+  /** Asked for externals after their own places. */
+  mirrors?: Mirror[];
   reads: { kernelCompressions: (VersionRange & { names: string[] })[]; fileSystems: (VersionRange & { names: string[] })[] };
   grub2: { name: 'grub2'; tarball: string; releases: Release[] };
   /** SPDX expressions, or words where there is none: by source, and by loader for its images. */

@@ -17,6 +17,8 @@ const url = z.url({ protocol: /^https$/ });
 const plainName = z.string().regex(/^[\w.+-]+$/);
 const range = { from: version.nullish(), to: version.nullish() };
 
+const debianFile = z.strictObject({ package: plainName, file: plainName, suites: z.array(plainName).min(1) });
+
 const release = z.strictObject({
   version,
   date: z.iso.date(),
@@ -28,7 +30,7 @@ const release = z.strictObject({
   sha1: hex(40).optional(),
   blake2b: hex(128).optional(),
   seenIn: z.array(z.string().min(1)).min(1).optional(),
-  debian: z.strictObject({ package: plainName, file: plainName, suites: z.array(plainName).min(1) }).optional(),
+  debian: debianFile.optional(),
   warnings: z.array(z.string().min(1)).optional(),
 });
 const capabilities = z.array(z.strictObject({ ...range, names: z.array(plainName).min(1) })).min(1);
@@ -57,12 +59,18 @@ const schema = z.strictObject({
       size: z.int().positive(),
       sha256,
       sha512,
+      md5: hex(32),
+      sha1: hex(40),
       tarballs: z.array(url).min(1),
+      debian: debianFile.optional(),
       commit: commit.optional(),
       git: url.optional(),
       ...range,
     }),
   ),
+  mirrors: z
+    .array(z.strictObject({ what: z.string(), url: z.string().regex(/^https:\/\/\S*\{(md5|sha1|sha256|sha512|file-blake2b:2)\}\S*$/) }))
+    .min(3),
   reads: z.strictObject({ what: z.string(), kernelCompressions: capabilities, fileSystems: capabilities }),
   grub2: z.strictObject({ what: z.string(), name: z.literal('grub2'), tarball: url, releases: z.array(release).min(1) }),
   licences: z.strictObject({

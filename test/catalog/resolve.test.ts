@@ -1,13 +1,24 @@
+import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { loadCatalog } from '../../src/catalog/load.ts';
-import { externalSources, grub2Source, knownVersions, miniOsSource, readsOf, xenSource } from '../../src/catalog/resolve.ts';
+import { externalSources, grub2Source, knownVersions, miniOsSource, mirrorUrl, readsOf, xenSource } from '../../src/catalog/resolve.ts';
 import type { Catalog } from '../../src/catalog/types.ts';
 import { UsageError } from '../../src/errors.ts';
 import { tempFolder, thrownBy } from '../support/temp-folder.ts';
 
-const external = { name: 'zlib', version: '1.2.3', file: 'zlib-1.2.3.tar.gz', top: 'zlib-1.2.3', size: 9, sha256: 'e1', sha512: 'e2' };
+const external = {
+  name: 'zlib',
+  version: '1.2.3',
+  file: 'zlib-1.2.3.tar.gz',
+  top: 'zlib-1.2.3',
+  size: 9,
+  sha256: 'e1',
+  sha512: 'e2',
+  md5: 'm',
+  sha1: 's1',
+};
 const catalog: Catalog = {
   licences: { sources: {}, images: {} },
   xen: {
@@ -34,6 +45,7 @@ const catalog: Catalog = {
       { from: '4.20.0', to: '4.20.0', commit: null, tag: 'xen-RELEASE-4.20.0' },
     ],
   },
+  mirrors: [{ what: 'one', url: 'https://mirror.invalid/{file}/{sha512}' }],
   reads: {
     kernelCompressions: [{ names: ['none'] }, { from: '4.10.0', names: ['lz4', 'xz'] }],
     fileSystems: [{ names: ['ext2'] }],
@@ -135,8 +147,33 @@ describe('the packages beside Xen', () => {
   test('have a git origin only where the repository is known too', () => {
     const [, lwip] = externalSources(catalog, '4.3.0');
     const [, old] = externalSources(catalog, '4.2.0');
-    expect(lwip?.origins).toEqual([{ type: 'git', url: 'https://git.invalid/lwip.git', commit: 'c9' }]);
-    expect(old?.origins).toEqual([]);
+    expect(lwip?.origins.filter(({ type }) => type === 'git')).toEqual([
+      { type: 'git', url: 'https://git.invalid/lwip.git', commit: 'c9' },
+    ]);
+    expect(old?.origins.filter(({ type }) => type === 'git')).toEqual([]);
+  });
+
+  test("are asked for at packagers' mirrors after their own places, and in Debian's archive where that has them", () => {
+    const [zlib] = externalSources(catalog, '4.2.0');
+    expect(zlib?.origins).toEqual([
+      { type: 'tarball', url: 'https://files.invalid/zlib-1.2.3.tar.gz' },
+      { type: 'tarball', url: 'https://mirror.invalid/zlib-1.2.3.tar.gz/e2' },
+    ]);
+    const grub = externalSources(loadCatalog(), '4.17.5').find(({ name }) => name === 'grub');
+    expect(grub?.origins.find(({ type }) => type === 'debian')).toMatchObject({ package: 'grub', file: 'grub_0.97.orig.tar.gz' });
+  });
+
+  test('have names on mirrors that their checksums give, as b2sum says', () => {
+    const { externals, mirrors } = loadCatalog();
+    for (const entry of externals) {
+      const hash = execFileSync('b2sum', { input: entry.file }).toString().slice(0, 2);
+      expect(mirrorUrl('https://m/{file-blake2b:2}/{file}?{md5}{sha1}{sha256}{sha512}', entry)).toBe(
+        `https://m/${hash}/${entry.file}?${entry.md5}${entry.sha1}${entry.sha256}${entry.sha512}`,
+      );
+      for (const { url } of mirrors ?? []) expect(mirrorUrl(url, entry)).toContain('https://');
+    }
+    expect(mirrors?.length).toBeGreaterThan(2);
+    expect(mirrorUrl('https://m/{md5}', { ...external, md5: undefined } as never)).toBeUndefined();
   });
 });
 
