@@ -217,7 +217,10 @@ async function fromOrigin(ref: SourceRef, origin: GivenOrigin, trusted: boolean,
         break;
       }
       case 'git': {
-        const made = await gitTarball(origin.url, origin.commit, ref.top, aside, join(cacheFolder(), 'git'), signal).catch(asSourceError);
+        const cache = join(cacheFolder(), 'git');
+        const made = await gitTarball(origin.url, origin.commit, ref.top, aside, cache, signal, settings.limits.source).catch(
+          asSourceError,
+        );
         commitObject = made.commitObject;
         label = publicOrigin({ ...origin, commit: made.commit });
         break;

@@ -11,6 +11,8 @@ export interface RunResult {
 export interface RunOptions {
   env?: NodeJS.ProcessEnv;
   signal?: AbortSignal;
+  /** Bytes that it may print. One that prints more is killed, and its end counts as a failure. */
+  limit?: number;
 }
 
 /**
@@ -26,8 +28,14 @@ export function run(command: string, args: readonly string[], options: RunOption
     });
     const out: Buffer[] = [];
     const err: Buffer[] = [];
-    child.stdout.on('data', (chunk: Buffer) => out.push(chunk));
-    child.stderr.on('data', (chunk: Buffer) => err.push(chunk));
+    let room = options.limit ?? Number.POSITIVE_INFINITY;
+    const into = (chunks: Buffer[]) => (chunk: Buffer) => {
+      room -= chunk.length;
+      if (room >= 0) chunks.push(chunk);
+      else child.kill('SIGKILL');
+    };
+    child.stdout.on('data', into(out));
+    child.stderr.on('data', into(err));
     child.on('error', reject);
     child.on('close', (code) => resolve({ code, stdout: Buffer.concat(out), stderr: Buffer.concat(err).toString('utf8') }));
   });

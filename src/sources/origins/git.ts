@@ -1,71 +1,25 @@
 import { spawn } from 'node:child_process';
 import { createWriteStream } from 'node:fs';
-import { mkdir, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { stat } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import { fileURLToPath } from 'node:url';
 import { pack } from 'tar-stream';
 import { SourceError } from '../../errors.ts';
 import { ifThere } from '../../util/files.ts';
-import { sha256 } from '../../util/hash.ts';
-import { run } from '../../util/process.ts';
+import { ARCHIVE_LIMITS } from '../archive-format.ts';
 import { timeOfCommit } from '../git-tree.ts';
+import { cachedRepository, ofOtherFormat } from './git-cache.ts';
+import { git, gitArguments, gitDirOf, gitEnvironment, objectFormat } from './git-run.ts';
 
-const ENV: NodeJS.ProcessEnv = {
-  ...process.env,
-  GIT_TERMINAL_PROMPT: '0',
-  // A repository's own configuration may name a remote for objects that it lacks, and a command to reach it: no such
-  // fetch. Older gits do not know the first, all know the second; `none` is no protocol.
-  GIT_NO_LAZY_FETCH: '1',
-  GIT_ALLOW_PROTOCOL: 'none',
-  GIT_CONFIG_NOSYSTEM: '1',
-  // The commit's own objects, whatever `git replace` put in their place.
-  GIT_NO_REPLACE_OBJECTS: '1',
-  LC_ALL: 'C',
-  // Set where a git hook or alias runs us: they would lead to that repository (`git rev-parse --local-env-vars`).
-  GIT_DIR: undefined,
-  GIT_COMMON_DIR: undefined,
-  GIT_WORK_TREE: undefined,
-  GIT_IMPLICIT_WORK_TREE: undefined,
-  GIT_INDEX_FILE: undefined,
-  GIT_OBJECT_DIRECTORY: undefined,
-  GIT_ALTERNATE_OBJECT_DIRECTORIES: undefined,
-  GIT_NAMESPACE: undefined,
-  GIT_PREFIX: undefined,
-  GIT_SHALLOW_FILE: undefined,
-  GIT_GRAFT_FILE: undefined,
-};
-const FETCH_ENV: NodeJS.ProcessEnv = { ...ENV, GIT_ALLOW_PROTOCOL: 'https:http:git:ssh:file' };
-// Only objects are read, no hook is run and nothing is fetched into it, so another owner's repository does no harm.
-const SAFE = ['-c', 'safe.directory=*', '-c', 'fetch.fsckObjects=false', '-c', 'gc.auto=0'];
-
-async function git(
-  repository: string,
-  args: string[],
-  signal?: AbortSignal,
-): Promise<{ code: number | null; stdout: Buffer; stderr: string }> {
-  try {
-    return await run('git', [...SAFE, '-C', repository, ...args], {
-      env: args[0] === 'fetch' ? FETCH_ENV : ENV,
-      ...(signal ? { signal } : {}),
-    });
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
-      throw new SourceError('SOURCE_UNAVAILABLE', 'git is not installed, and this origin is a git repository', {
-        hint: 'apt-get install git',
-      });
-    }
-    throw error;
-  }
-}
+/** Bytes of one file in a tree: it is in memory while it is written. */
+const LARGEST_FILE = 64 * 2 ** 20;
+/** Bytes of one line of git's output. */
+const LONGEST_LINE = 2 ** 16;
 
 /** True for a folder that git can read objects from: a work tree, a bare repository or a mirror. */
 export async function isRepository(path: string): Promise<boolean> {
-  if (!(await ifThere(stat(path)))?.isDirectory()) return false;
-  const answer = await git(path, ['rev-parse', '--git-dir', '--is-inside-work-tree', '--show-prefix']).catch(() => undefined);
-  const [gitDir, inWorkTree, prefix] = answer?.code === 0 ? answer.stdout.toString().split('\n') : [];
-  // rev-parse also answers in any folder below a work tree; only the repository's own top counts.
-  return gitDir === '.' || (inWorkTree === 'true' && prefix === '');
+  const gitDir = await gitDirOf(path);
+  return gitDir !== undefined && (await objectFormat(gitDir).catch(() => undefined)) !== undefined;
 }
 
 function pathOf(url: string): string {
@@ -76,46 +30,40 @@ function pathOf(url: string): string {
   }
 }
 
-/** A repository on this machine that has the commit: the one named, or a cached copy of a remote one. */
-async function localRepository(url: string, commit: string, cache: string, signal?: AbortSignal): Promise<string> {
+/** The git folder of a repository that has the commit: of the one on this machine that is named, or of a cached copy of a remote one. */
+async function localRepository(url: string, commit: string, cache: string, limit: number, signal?: AbortSignal): Promise<string> {
   const local = url.startsWith('file://') ? pathOf(url) : url;
-  if (await ifThere(stat(local).catch(() => undefined) as Promise<unknown>)) return local;
-  if (!/^(https?|git|ssh):\/\//.test(url) && !/^[\w.-]+@[\w.-]+:/.test(url)) {
-    throw new SourceError('SOURCE_UNAVAILABLE', `${url}: no such repository`, { hint: 'give a path or an https, ssh or git URL' });
-  }
-  const repository = join(cache, `${sha256(url).slice(0, 16)}.git`);
-  return oneByOne(repository, () => fetchInto(repository, url, commit, signal));
-}
-
-const underWay = new Map<string, Promise<unknown>>();
-
-/** Do a piece of work once all earlier ones with this key have ended, well or not: git's locks make the later one fail. */
-function oneByOne<T>(key: string, work: () => Promise<T>): Promise<T> {
-  const result = (underWay.get(key) ?? Promise.resolve()).then(work);
-  const ended = result
-    .catch(() => {})
-    .then(() => {
-      if (underWay.get(key) === ended) underWay.delete(key);
+  if (await ifThere(stat(local).catch(() => undefined) as Promise<unknown>)) {
+    const gitDir = await gitDirOf(local);
+    const format = gitDir && (await objectFormat(gitDir, signal));
+    if (format === 'sha256') throw ofOtherFormat();
+    if (gitDir && format) return gitDir;
+    throw new SourceError('SOURCE_UNAVAILABLE', `${local} is not a git repository`, {
+      hint: 'give the top folder of a clone or of a mirror',
     });
-  underWay.set(key, ended);
-  return result;
+  }
+  if (!/^(https?|git|ssh):\/\//.test(url) && !/^[\w.-]+@[\w.-]+:/.test(url)) {
+    throw new SourceError('SOURCE_UNAVAILABLE', `${url}: no such repository`, {
+      hint: 'give a path or an https, ssh or git URL; what stands after a # is taken as the commit',
+    });
+  }
+  return cachedRepository(url, commit, cache, limit, signal);
 }
 
-/** A tag as git fetches it; undefined for a commit id. */
-const tagRefspec = (commit: string) => (/^[0-9a-f]{7,40}$/.test(commit) ? undefined : `+refs/tags/${commit}:refs/tags/${commit}`);
-
-/** Have the commit in the cached copy of a remote repository: an id is looked for there first, a tag asked for anew. */
-async function fetchInto(repository: string, url: string, commit: string, signal?: AbortSignal): Promise<string> {
-  await mkdir(repository, { recursive: true });
-  await git(repository, ['init', '--quiet', '--bare', '.'], signal);
-  const tag = tagRefspec(commit);
-  if (!tag && (await git(repository, ['cat-file', '-e', `${commit}^{commit}`], signal)).code === 0) return repository;
-  const shallow = await git(repository, ['fetch', '--quiet', '--no-tags', '--depth=1', '--', url, tag ?? commit], signal);
-  if (shallow.code === 0) return repository;
-  // Servers may refuse a bare commit id: then all tags and heads.
-  const all = await git(repository, ['fetch', '--quiet', '--', url, '+refs/heads/*:refs/heads/*', '+refs/tags/*:refs/tags/*'], signal);
-  if (all.code !== 0) throw new SourceError('SOURCE_UNAVAILABLE', `git cannot fetch it: ${all.stderr.trim().split('\n').at(-1) ?? ''}`);
-  return repository;
+/** The error for a commit, tag or branch that a repository does not have, with what it has. */
+async function noCommit(repository: string, commit: string, signal?: AbortSignal): Promise<SourceError> {
+  const listed = await git(
+    repository,
+    ['for-each-ref', '--count=6', '--sort=-creatordate', '--format=%(refname:short)', 'refs/heads', 'refs/tags'],
+    {
+      signal,
+    },
+  );
+  const names = listed.stdout.toString().split('\n').filter(Boolean);
+  return new SourceError('SOURCE_UNAVAILABLE', `it has no commit, tag or branch ${commit}`, {
+    ...(names.length > 0 ? { got: `${names.slice(0, 5).join(', ')}${names.length > 5 ? ', …' : ''}` } : {}),
+    hint: 'update the repository (git fetch --tags), or name another commit behind a #: a branch may have been renamed',
+  });
 }
 
 /** What a tarball was made from. */
@@ -133,7 +81,8 @@ export interface GitTarball {
  * @param url a path, or an https, ssh, git or file URL
  * @param commit a commit id or a tag (in a repository on this machine also the beginning of an id)
  * @param file where to write it
- * @throws SourceError SOURCE_UNAVAILABLE where the repository or the commit cannot be had
+ * @param limit bytes that are fetched at the most, and bytes of all files of the tree at the most
+ * @throws SourceError SOURCE_UNAVAILABLE where the repository lacks the commit or cannot be reached or read; SOURCE_TOO_LARGE
  */
 export async function gitTarball(
   url: string,
@@ -142,19 +91,17 @@ export async function gitTarball(
   file: string,
   cache: string,
   signal?: AbortSignal,
+  limit: number = ARCHIVE_LIMITS.unpacked,
 ): Promise<GitTarball> {
-  const repository = await localRepository(url, commit, cache, signal);
-  const full = await git(repository, ['rev-parse', '--verify', '--quiet', '--end-of-options', `${commit}^{commit}`], signal);
+  const repository = await localRepository(url, commit, cache, limit, signal);
+  const full = await git(repository, ['rev-parse', '--verify', '--quiet', '--end-of-options', `${commit}^{commit}`], { signal });
   const id = full.stdout.toString().trim();
-  if (full.code !== 0 || !/^[0-9a-f]{40}$/.test(id)) {
-    throw new SourceError('SOURCE_UNAVAILABLE', `it has no commit ${commit}`, {
-      hint: full.stderr.trim() || 'update the repository (git fetch --tags)',
-    });
-  }
-  const commitObject = (await git(repository, ['cat-file', 'commit', id], signal)).stdout;
-  const listing = await git(repository, ['ls-tree', '-r', '-z', '--full-tree', id], signal);
+  if (full.code !== 0 || !/^[0-9a-f]{40}$/.test(id)) throw await noCommit(repository, commit, signal);
+  const commitObject = (await git(repository, ['cat-file', 'commit', id], { signal })).stdout;
+  const listing = await git(repository, ['ls-tree', '-r', '-l', '-z', '--full-tree', id], { signal });
   if (listing.code !== 0) throw new SourceError('SOURCE_UNAVAILABLE', `its tree cannot be read: ${listing.stderr.trim()}`);
   const entries = listing.stdout.toString('utf8').split('\0').filter(Boolean).map(parseEntry);
+  demandSmall(entries, limit);
   const mtime = new Date(timeOfCommit(commitObject) * 1000);
   const tar = pack();
   const written = pipeline(tar, createWriteStream(file, { flags: 'w' }));
@@ -183,15 +130,30 @@ export async function gitTarball(
 interface ListedEntry {
   mode: string;
   id: string;
+  /** Bytes. */
+  size: number;
   path: string;
 }
 
+/** @throws SourceError SOURCE_TOO_LARGE for a tree with more than an archive may hold */
+function demandSmall(entries: readonly ListedEntry[], limit: number): void {
+  const tooLarge = (what: string, expected: string, hint: string) => {
+    throw new SourceError('SOURCE_TOO_LARGE', `its tree has ${what}`, { expected, hint });
+  };
+  const raise = 'raise limits.source in the configuration';
+  if (entries.length > ARCHIVE_LIMITS.entries) tooLarge('too many files', `at most ${ARCHIVE_LIMITS.entries}`, 'use another origin');
+  const large = entries.find(({ size }) => size > LARGEST_FILE);
+  if (large) tooLarge(`a file that is too large: ${large.path.slice(0, 200)}`, `at most ${LARGEST_FILE} bytes`, 'use another origin');
+  if (entries.reduce((sum, { size }) => sum + size, 0) > limit) tooLarge('more content than is allowed', `at most ${limit} bytes`, raise);
+}
+
 function parseEntry(line: string): ListedEntry {
-  const match = /^(\d{6}) (blob|commit|tree) ([0-9a-f]{40})\t([\s\S]+)$/.exec(line);
-  if (!match) throw new SourceError('SOURCE_UNAVAILABLE', `git lists an entry that is not understood: ${line}`);
+  const match = /^(\d{6}) (blob|commit|tree) ([0-9a-f]{40}) +(\d+|-|BAD)\t([\s\S]+)$/.exec(line.slice(0, LONGEST_LINE));
+  if (!match) throw new SourceError('SOURCE_UNAVAILABLE', `git lists an entry that is not understood: ${line.slice(0, 200)}`);
   if (match[2] !== 'blob')
-    throw new SourceError('SOURCE_UNAVAILABLE', `it has a submodule: ${match[4]}`, { hint: 'give that source as a tarball' });
-  return { mode: match[1] as string, id: match[3] as string, path: match[4] as string };
+    throw new SourceError('SOURCE_UNAVAILABLE', `it has a submodule: ${match[5]}`, { hint: 'give that source as a tarball' });
+  // Where the content is missing there is no size; reading it says so.
+  return { mode: match[1] as string, id: match[3] as string, size: Number(match[4]) || 0, path: match[5] as string };
 }
 
 /** The contents of blobs, in order, through one `git cat-file --batch`. */
@@ -200,8 +162,8 @@ async function* blobs(
   entries: ListedEntry[],
   signal?: AbortSignal,
 ): AsyncGenerator<{ entry: ListedEntry; content: Buffer }> {
-  const child = spawn('git', [...SAFE, '-C', repository, 'cat-file', '--batch'], {
-    env: ENV,
+  const child = spawn('git', gitArguments(repository, ['cat-file', '--batch']), {
+    env: gitEnvironment('none'),
     stdio: ['pipe', 'pipe', 'ignore'],
     ...(signal ? { signal } : {}),
   });
@@ -221,6 +183,7 @@ async function* blobs(
     for (const entry of entries) {
       let end = buffer.indexOf(10);
       while (end < 0) {
+        if (buffer.length > LONGEST_LINE) throw new SourceError('SOURCE_UNAVAILABLE', 'git answers with a line that is too long');
         await more();
         end = buffer.indexOf(10);
       }

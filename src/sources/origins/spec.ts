@@ -1,9 +1,8 @@
-import { stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Origin } from '../../catalog/types.ts';
 import { UsageError } from '../../errors.ts';
-import { ifThere } from '../../util/files.ts';
+import { statOf } from '../../util/files.ts';
 import { publicUrl } from './download.ts';
 import { isRepository } from './git.ts';
 
@@ -24,13 +23,12 @@ export async function parseOrigin(text: string, commit: string | undefined, cwd:
     new UsageError('OPTION_INVALID', `the origin "${text}" cannot be used: ${why}`, {
       hint: 'URL or path of a tarball, git:REPOSITORY[#COMMIT], dir:FOLDER, or debian:PACKAGE/FILE@SUITE',
     });
-  const git = (location: string): Origin => {
-    const hash = location.lastIndexOf('#');
-    const url = hash < 0 ? location : location.slice(0, hash);
-    const wanted = hash < 0 ? commit : location.slice(hash + 1);
+  const git = async (location: string): Promise<Origin> => {
+    const { url, named } = await splitCommit(location, cwd);
+    const wanted = named ?? commit;
     if (!wanted) throw invalid('no commit is known for this source: add #COMMIT');
     if (wanted.startsWith('-')) throw invalid('not a commit');
-    return { type: 'git', url: isRemoteGit(url) || url.startsWith('file://') ? url : resolve(cwd, url), commit: wanted };
+    return { type: 'git', url: isRemoteGit(url) ? url : localPath(url, cwd), commit: wanted };
   };
   if (text.startsWith('git+')) return git(text.slice(4));
   if (text.startsWith('git:') && !text.startsWith('git://')) return git(text.slice(4));
@@ -42,11 +40,31 @@ export async function parseOrigin(text: string, commit: string | undefined, cwd:
     return { type: 'debian', package: match[1] as string, file: match[2] as string, suites: (match[3] as string).split(',') };
   }
   if (/^https?:\/\//.test(text)) return { type: 'tarball', url: text };
-  const path = text.startsWith('file://') ? fileURLToPath(text) : resolve(cwd, text.replace(/#[^#/]*$/, ''));
-  const there = await ifThere(stat(path));
+  const { url, named } = await splitCommit(text, cwd);
+  const path = localPath(url, cwd);
+  const there = await statOf(path);
   if (there?.isFile()) return { type: 'file', path };
-  if (there?.isDirectory()) return (await isRepository(path)) ? git(`${path}${/#[^#/]*$/.exec(text)?.[0] ?? ''}`) : { type: 'dir', path };
-  throw invalid('no such file or folder');
+  if (there?.isDirectory()) return (await isRepository(path)) ? git(text) : { type: 'dir', path };
+  throw invalid(
+    named === undefined ? 'no such file or folder' : `no such file or folder ${url} (${named}, behind the #, would be the commit)`,
+  );
+}
+
+/** The path on this machine that a text names. */
+const localPath = (text: string, cwd: string) =>
+  text.startsWith('file://') ? fileURLToPath(text.replaceAll('#', '%23')) : resolve(cwd, text);
+
+/**
+ * Part LOCATION#COMMIT. A folder's name may have a # as well, and a branch's name a slash: on this machine the longest location
+ * that is there counts. Of a URL the part behind the last # is the commit.
+ */
+async function splitCommit(text: string, cwd: string): Promise<{ url: string; named?: string }> {
+  const places = [...text.matchAll(/#/g)].map(({ index }) => index).reverse();
+  const parted = (at: number) => ({ url: text.slice(0, at), named: text.slice(at + 1) });
+  if (places[0] === undefined) return { url: text };
+  if (isRemoteGit(text)) return parted(places[0]);
+  for (const candidate of [{ url: text }, ...places.map(parted)]) if (await statOf(localPath(candidate.url, cwd))) return candidate;
+  return parted(places[0]);
 }
 
 /** Whether a repository is reached over a network. */

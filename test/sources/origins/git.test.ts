@@ -1,14 +1,14 @@
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { chownSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { afterAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { checkArchive } from '../../../src/sources/archive-check.ts';
 import { objectId } from '../../../src/sources/git-tree.ts';
 import { gitTarball, isRepository } from '../../../src/sources/origins/git.ts';
 import { run } from '../../../src/util/process.ts';
 import { makeRepo, TRICKY } from '../../support/git-repo.ts';
+import { gitServer } from '../../support/git-server.ts';
 import { tempFolder } from '../../support/tar-maker.ts';
 
 const folder = tempFolder();
@@ -187,16 +187,7 @@ describe('a remote repository', () => {
   test('is fetched from many times at once, for one commit and for others', async () => {
     const other = makeRepo(join(folder, 'served'));
     const ids = ['one', 'two', 'three', 'four', 'five'].map((text) => other.commit({ [text]: text, same: text }));
-    // Git's own server, one process for each connection, on a port that the system chooses.
-    const server = createServer((socket) => {
-      const args = ['daemon', '--inetd', '--export-all', `--base-path=${folder}`];
-      const child = spawn('git', ['-c', 'safe.directory=*', ...args], { stdio: ['pipe', 'pipe', 'ignore'] });
-      socket.on('error', () => {}).pipe(child.stdin.on('error', () => {}));
-      child.stdout.pipe(socket);
-    });
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    afterAll(() => void server.close());
-    const url = `git://127.0.0.1:${(server.address() as AddressInfo).port}/served`;
+    const url = `${await gitServer(folder)}/served`;
     const made = await Promise.all([...ids, ...ids].map((id) => tarball(url, id)));
     expect(made.map((one) => one.commit)).toEqual([...ids, ...ids]);
     for (const one of made) expect((await checkArchive(one.file, 'x')).tree).toBe(other.git('rev-parse', `${one.commit}^{tree}`));
