@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { request } from 'undici';
 import { z } from 'zod';
 import { SourceError, UsageError } from '../errors.ts';
-import { agent, take } from '../sources/origins/download.ts';
+import { agent, requestProblem } from '../sources/origins/agent.ts';
+import { take } from '../sources/origins/download.ts';
 import { ifThere } from '../util/files.ts';
 
 /** Who we are to a registry: what `docker login`, `podman login` and `skopeo login` have left. */
@@ -72,7 +73,7 @@ export async function authorize(challenge: string, auth: string | undefined, whe
   } catch (error) {
     if (error instanceof SourceError) throw error;
     signal?.throwIfAborted();
-    throw refused(`${url.host}: ${(error as Error).message || 'no answer'}`);
+    throw refused(`${url.host}: ${requestProblem(error, url.href).reason}`);
   }
   const token = answer(text);
   if (token === undefined) throw refused(`no token from ${url.host}`);

@@ -1,7 +1,8 @@
 import { type Dispatcher, request } from 'undici';
 import { z } from 'zod';
 import { SourceError, UsageError } from '../errors.ts';
-import { agent, take } from '../sources/origins/download.ts';
+import { agent, requestProblem } from '../sources/origins/agent.ts';
+import { take } from '../sources/origins/download.ts';
 import { sha256 } from '../util/hash.ts';
 import { authorize, credentials } from './registry-auth.ts';
 
@@ -100,8 +101,9 @@ export class Registry {
       });
     } catch (error) {
       more.signal?.throwIfAborted();
-      const { code, message } = error as { code?: string; message: string };
-      throw new SourceError('DOWNLOAD_FAILED', `${where}: ${message || code || 'no answer'}`, { cause: error });
+      if (error instanceof SourceError) throw error;
+      const { reason, hint } = requestProblem(error, url);
+      throw new SourceError('DOWNLOAD_FAILED', `${where}: ${reason}`, { cause: error, ...(hint === undefined ? {} : { hint }) });
     }
     const body = await take(answer.body, more.limit ?? MAX_MANIFEST, where);
     if (answer.statusCode === 401 && mine && !more.again) {

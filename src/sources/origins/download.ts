@@ -3,9 +3,10 @@ import { stat, truncate } from 'node:fs/promises';
 import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Dispatcher, EnvHttpProxyAgent, interceptors, request } from 'undici';
+import { type Dispatcher, request } from 'undici';
 import { isDiskFull, SourceError } from '../../errors.ts';
 import { ifThere } from '../../util/files.ts';
+import { agent, requestProblem } from './agent.ts';
 
 /** Limits of a download, and how it is told of. */
 export interface DownloadOptions {
@@ -17,6 +18,8 @@ export interface DownloadOptions {
   /** Milliseconds before the first further try; doubled each time. */
   backoff?: number;
   onProgress?: ((done: number, total: number | undefined) => void) | undefined;
+  /** A proxy to use, or `DIRECT`, whatever the environment says. */
+  proxy?: string | undefined;
   /** What to try where it is larger than the limit, or no room is left; what is said of sources if not given. */
   hints?: { large: string; full: string };
 }
@@ -28,18 +31,6 @@ export class HttpStatus extends Error {
     super(`HTTP ${status}`);
     this.status = status;
   }
-}
-
-let shared: Dispatcher | undefined;
-/** One agent for all: proxies from http_proxy, https_proxy and no_proxy; redirects followed, from https to https alone. */
-export function agent(url: string): Dispatcher {
-  shared ??= new EnvHttpProxyAgent({ connect: { timeout: 20_000 }, headersTimeout: 60_000, bodyTimeout: 60_000 });
-  const secure: Dispatcher.DispatcherComposeInterceptor = (dispatch) => (options, handler) => {
-    if (url.startsWith('https:') && String(options.origin).startsWith('http:'))
-      throw new Error('the server leads from https to a place without it');
-    return dispatch(options, handler);
-  };
-  return shared.compose(secure, interceptors.redirect({ maxRedirections: 5 }));
 }
 
 /** A URL as it may be shown and recorded: without user name, password and query. */
@@ -85,8 +76,10 @@ export async function download(url: string, file: string, options: DownloadOptio
         });
       const again = error instanceof Transient || isNetworkError(error);
       if (!again || attempt >= retries) {
-        throw new SourceError('DOWNLOAD_FAILED', `${publicUrl(url)}: ${reason(error)}`, {
+        const { reason, hint } = requestProblem(error, url, options.proxy);
+        throw new SourceError('DOWNLOAD_FAILED', `${publicUrl(url)}: ${reason}`, {
           cause: error,
+          ...(hint === undefined ? {} : { hint }),
           ...(again ? { got: `${attempt + 1} tries, all failed` } : {}),
         });
       }
@@ -100,13 +93,6 @@ function isNetworkError(error: unknown): boolean {
   return typeof code === 'string' && /^(UND_ERR_(?!INVALID_ARG)|ECONN|EPIPE|ETIMEDOUT|EAI_AGAIN|ENETUNREACH|EHOSTUNREACH|HPE_)/.test(code);
 }
 
-function reason(error: unknown): string {
-  const { code, message } = error as { code?: string; message: string };
-  if (code === 'ENOTFOUND') return 'no such host';
-  if (code === 'ECONNREFUSED') return 'connection refused';
-  return message || code || 'unknown failure';
-}
-
 /** The header for user name and password of a URL, which the agent does not look at. */
 function authorization(url: string): { authorization?: string } {
   const { username, password } = new URL(url);
@@ -118,7 +104,7 @@ function authorization(url: string): { authorization?: string } {
 async function transfer(url: string, file: string, options: DownloadOptions): Promise<void> {
   const have = (await ifThere(stat(file)))?.size ?? 0;
   const response = await request(url, {
-    dispatcher: agent(url),
+    dispatcher: agent(url, options.proxy),
     headers: {
       'user-agent': 'pvgrub-forge',
       'accept-encoding': 'identity',

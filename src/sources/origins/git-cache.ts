@@ -4,6 +4,7 @@ import { SourceError } from '../../errors.ts';
 import { sha256 } from '../../util/hash.ts';
 import type { RunResult } from '../../util/process.ts';
 import { type GitOptions, git, objectFormat } from './git-run.ts';
+import { proxyEnvironment } from './proxy.ts';
 
 /** Copies of remote repositories, kept in a cache: of each only what was asked for. */
 
@@ -100,7 +101,7 @@ async function measuredFetch(repository: string, args: string[], url: string, li
     });
   }, MEASURED_MS);
   const both = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal;
-  const options: GitOptions = { signal: both, protocols: 'https:http:git:ssh:file' };
+  const options: GitOptions = { signal: both, protocols: 'https:http:git:ssh:file', env: proxyEnvironment(url) };
   try {
     // Everything goes into a pack, so that the packs are all that there is to measure.
     const result = await git(repository, ['-c', 'fetch.unpackLimit=1', ...args], options);

@@ -1,0 +1,102 @@
+import { Agent, type Dispatcher, EnvHttpProxyAgent, interceptors, ProxyAgent } from 'undici';
+import { SourceError } from '../../errors.ts';
+import { certificateProblem, trusted } from './certificates.ts';
+import { inExemptNetwork, isLoopback, namedProxies, noProxy, proxyFor, proxyUrl, shownProxy } from './proxy.ts';
+
+/** Everything that decides how requests are sent. */
+const VARIABLES = ['http_proxy', 'https_proxy', 'all_proxy', 'no_proxy', 'SSL_CERT_FILE'].flatMap((name) => [name, name.toUpperCase()]);
+
+const made = new Map<string, Dispatcher>();
+
+/** The dispatcher for a key, made once. */
+function once(key: string, make: () => Dispatcher): Dispatcher {
+  const dispatcher = made.get(key) ?? make();
+  made.set(key, dispatcher);
+  return dispatcher;
+}
+
+/** Options of all connections. Certificates are read only where one may be wanted: it takes time. */
+function options(secure: boolean) {
+  const tls = secure ? { secureContext: trusted() } : {};
+  return { connect: { timeout: 20_000, ...tls }, requestTls: tls, proxyTls: tls, headersTimeout: 60_000, bodyTimeout: 60_000 };
+}
+
+/** Sends to this machine and to networks that no_proxy names directly, and lets undici's own reading of the environment do the rest. */
+function byEnvironment(secure: boolean): Dispatcher {
+  const { http, https } = namedProxies(process.env);
+  const direct = new Agent(options(secure));
+  for (const proxy of [http, https]) demandUrl(proxy?.url, proxy?.shown, proxy?.variable);
+  // Empty, and not undefined: undici reads its own variables else.
+  const env = new EnvHttpProxyAgent({
+    ...options(secure),
+    httpProxy: http?.url ?? '',
+    httpsProxy: https?.url ?? '',
+    noProxy: noProxy(process.env),
+  });
+  return direct.compose((toServer) => (request, handler) => {
+    const origin = String(request.origin);
+    const proxied = (origin.startsWith('https:') ? https : http) && !isLoopback(origin) && !inExemptNetwork(origin, process.env);
+    return proxied ? env.dispatch(request, handler) : toServer(request, handler);
+  });
+}
+
+/** @throws SourceError DOWNLOAD_FAILED for a proxy that cannot be used */
+function demandUrl(url: string | undefined, shown = '', where = ''): void {
+  if (url === undefined || (URL.canParse(url) && /^(https?|socks5?):$/.test(new URL(url).protocol))) return;
+  throw new SourceError('DOWNLOAD_FAILED', `${where} names the proxy ${shown}, which cannot be used`, {
+    expected: 'http://HOST:PORT or https://HOST:PORT',
+    hint: `correct ${where}, or name hosts that need no proxy in no_proxy`,
+  });
+}
+
+/**
+ * The agent for requests that begin at a URL. Redirects are followed, from https to https alone; each place is asked directly or
+ * through a proxy as the environment says for it.
+ *
+ * @param proxy use this proxy, or with `DIRECT` none, whatever the environment says; loopback is asked directly all the same
+ * @throws SourceError DOWNLOAD_FAILED for a proxy or a SSL_CERT_FILE that cannot be used
+ */
+export function agent(url: string, proxy?: string): Dispatcher {
+  const secure =
+    url.startsWith('https:') ||
+    /^https:/.test(proxy ?? '') ||
+    Object.values(namedProxies(process.env)).some((one) => one?.url.startsWith('https:'));
+  const environment = VARIABLES.map((name) => process.env[name] ?? '').join('\n');
+  const base = once(JSON.stringify([secure, proxy, environment]), () => {
+    if (proxy === undefined) return byEnvironment(secure);
+    if (proxy === 'DIRECT') return new Agent(options(secure));
+    demandUrl(proxyUrl(proxy), shownProxy(proxy), 'the configuration of apt');
+    const through = new ProxyAgent({ ...options(secure), uri: proxyUrl(proxy) });
+    return new Agent(options(secure)).compose(
+      (direct) => (request, handler) =>
+        isLoopback(String(request.origin)) ? direct(request, handler) : through.dispatch(request, handler),
+    );
+  });
+  const onlySecure: Dispatcher.DispatcherComposeInterceptor = (dispatch) => (request, handler) => {
+    if (url.startsWith('https:') && String(request.origin).startsWith('http:'))
+      throw new Error('the server leads from https to a place without it');
+    return dispatch(request, handler);
+  };
+  return base.compose(onlySecure, interceptors.redirect({ maxRedirections: 5 }));
+}
+
+/**
+ * What an error of a request says to its reader: the reason in plain words, the proxy that was asked, and what to try.
+ * @param url where the request began
+ * @param proxy as given to {@link agent}
+ */
+export function requestProblem(error: unknown, url: string, proxy?: string): { reason: string; hint?: string } {
+  const certificate = certificateProblem(error);
+  const { code, message, hint } = error as { code?: string; message?: string; hint?: string };
+  const words =
+    { ENOTFOUND: 'no such host', EAI_AGAIN: 'no such host', ECONNREFUSED: 'connection refused' }[code ?? ''] ??
+    (message || code || 'unknown failure');
+  const reason = certificate?.reason ?? words;
+  const asked =
+    proxy === undefined ? proxyFor(url) : proxy === 'DIRECT' ? undefined : { shown: shownProxy(proxy), variable: "apt's configuration" };
+  if (!asked || isLoopback(url)) return { reason, ...((certificate ?? hint) ? { hint: certificate?.hint ?? (hint as string) } : {}) };
+  return {
+    reason: `${reason} (through the proxy ${asked.shown}, named by ${asked.variable})`,
+    hint: certificate?.hint ?? `check the proxy and its password in ${asked.variable}, or name the host in no_proxy`,
+  };
+}

@@ -1,0 +1,127 @@
+import { BlockList, isIP } from 'node:net';
+
+/** Which proxy the environment names for a URL: http_proxy, https_proxy, all_proxy and no_proxy, as curl(1) has them. Pure. */
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** A proxy, and where it is named. */
+export interface NamedProxy {
+  /** With user name and password, as a URL. */
+  url: string;
+  /** The same without them, to be shown. */
+  shown: string;
+  variable: string;
+}
+
+/** Lower case wins over upper case. One that is empty says that there is none. */
+function named(env: Environment, names: readonly string[]): { variable: string; value: string } | undefined {
+  for (const name of names.flatMap((one) => [one, one.toUpperCase()])) {
+    const value = env[name];
+    if (value !== undefined) return { variable: name, value: value.trim() };
+  }
+  return undefined;
+}
+
+/** User names and passwords are given with and without percent escapes; each character that means something else is escaped. */
+function escaped(text: string): string {
+  try {
+    return encodeURIComponent(decodeURIComponent(text.replace(/%(?![0-9a-f]{2})/gi, '%25')));
+  } catch {
+    return encodeURIComponent(text);
+  }
+}
+
+/** A proxy as people write it, as a URL: without a scheme it is http, and its password may have any character. */
+export function proxyUrl(value: string): string {
+  const [, scheme = 'http://', rest = ''] = /^([a-z][a-z0-9+.-]*:\/\/)?(.*)$/is.exec(value) ?? [];
+  const at = rest.lastIndexOf('@');
+  if (at < 0) return scheme + rest;
+  const [user = '', ...password] = rest.slice(0, at).split(':');
+  return `${scheme}${escaped(user)}${password.length > 0 ? `:${escaped(password.join(':'))}` : ''}@${rest.slice(at + 1)}`;
+}
+
+/** A proxy without its user name and password. */
+export function shownProxy(value: string): string {
+  return proxyUrl(value).replace(/^([a-z][a-z0-9+.-]*:\/\/).*@/is, '$1');
+}
+
+/** The proxies for http and for https URLs, before no_proxy is looked at. */
+export function namedProxies(env: Environment): { http: NamedProxy | undefined; https: NamedProxy | undefined } {
+  const proxy = (names: string[]): NamedProxy | undefined => {
+    const found = named(env, names);
+    if (!found || found.value === '') return undefined;
+    return { url: proxyUrl(found.value), shown: shownProxy(found.value), variable: found.variable };
+  };
+  return { http: proxy(['http_proxy', 'all_proxy']), https: proxy(['https_proxy', 'all_proxy', 'http_proxy']) };
+}
+
+/** The entries of no_proxy that are names, for who compares those; networks are looked at here. */
+export function noProxy(env: Environment): string {
+  return named(env, ['no_proxy'])?.value ?? '';
+}
+
+const hostOf = (url: string) =>
+  new URL(url).hostname
+    .replace(/^\[(.*)\]$/, '$1')
+    .replace(/\.$/, '')
+    .toLowerCase();
+
+/** Whether a URL leads to this machine itself. Nobody else can be asked for that. */
+export function isLoopback(url: string): boolean {
+  const host = hostOf(url);
+  return (
+    host === 'localhost' || host.endsWith('.localhost') || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host) || /^::ffff:7f/.test(host)
+  );
+}
+
+/** Whether an address lies in a network that no_proxy names, such as 10.0.0.0/8. */
+export function inExemptNetwork(url: string, env: Environment): boolean {
+  const host = hostOf(url);
+  const family = isIP(host);
+  if (family === 0) return false;
+  const list = new BlockList();
+  for (const entry of noProxy(env).split(/[\s,]+/)) {
+    const [, address = '', bits = ''] = /^\[?([0-9a-f.:]+)\]?\/(\d{1,3})$/i.exec(entry) ?? [];
+    const kind = isIP(address);
+    if (kind !== 0 && Number(bits) <= (kind === 4 ? 32 : 128)) list.addSubnet(address, Number(bits), kind === 4 ? 'ipv4' : 'ipv6');
+  }
+  return list.check(host, family === 4 ? 'ipv4' : 'ipv6');
+}
+
+/** Whether no_proxy names a host, as a name, a domain or a host with a port. undici decides the same for its own requests. */
+function isExempt(url: string, env: Environment): boolean {
+  const { port, protocol } = new URL(url);
+  const host = hostOf(url);
+  return noProxy(env)
+    .toLowerCase()
+    .split(/[\s,]+/)
+    .filter(Boolean)
+    .some((entry) => {
+      const [, name = entry, wanted] = /^(\[.+\]|[^:]+):(\d+)$/.exec(entry) ?? [];
+      if (wanted !== undefined && wanted !== (port || (protocol === 'https:' ? '443' : '80'))) return false;
+      const plain = name
+        .replace(/^\[(.*)\]$/, '$1')
+        .replace(/^\*?\./, '')
+        .replace(/\.$/, '');
+      return name === '*' || (host === plain && !name.startsWith('*.')) || host.endsWith(`.${plain}`);
+    });
+}
+
+/**
+ * The proxy that a request for a URL goes through; undefined where it goes there itself.
+ * @param url http or https
+ */
+export function proxyFor(url: string, env: Environment = process.env): NamedProxy | undefined {
+  const proxy = namedProxies(env)[url.startsWith('https:') ? 'https' : 'http'];
+  if (!proxy || isLoopback(url) || inExemptNetwork(url, env) || isExempt(url, env)) return undefined;
+  return proxy;
+}
+
+/** The variables that make a program such as git take the same proxy for a URL as we do. */
+export function proxyEnvironment(url: string, env: Environment = process.env): NodeJS.ProcessEnv {
+  const all = ['http_proxy', 'https_proxy', 'all_proxy', 'no_proxy'].flatMap((name) => [name, name.toUpperCase()]);
+  const none = Object.fromEntries(all.map((name) => [name, undefined]));
+  if (!/^https?:/.test(url)) return none;
+  const proxy = proxyFor(url, env);
+  return proxy ? { ...none, http_proxy: proxy.url, https_proxy: proxy.url } : { ...none, no_proxy: '*' };
+}
