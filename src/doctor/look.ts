@@ -12,7 +12,8 @@ import type { Cell } from '../plan/plan.ts';
 import { HOST_TOOLS, which } from '../setup/host-tools.ts';
 import { isDebian } from '../setup/setup.ts';
 import { agent } from '../sources/origins/agent.ts';
-import { debianMirrors } from '../sources/origins/debian.ts';
+import { aptProxy } from '../sources/origins/apt.ts';
+import { debianMirrors } from '../sources/origins/debian-mirrors.ts';
 import { publicUrl } from '../sources/origins/download.ts';
 import { isTrusted } from '../sources/pins.ts';
 import { Store } from '../sources/store.ts';
@@ -98,10 +99,10 @@ async function missingSources(settings: Settings, cells: readonly Cell[]) {
 export async function networkFindings(settings: Settings, cells: readonly Cell[], now: () => number): Promise<Finding[]> {
   if (settings.offline) return [ok('network', 'not looked at, because of --offline')];
   const told: number[] = [];
-  const ask = async (url: string) => {
+  const ask = async (url: string, proxy?: string) => {
     const { headers, statusCode, body } = await request(url, {
       method: 'HEAD',
-      dispatcher: agent(url),
+      dispatcher: agent(url, proxy),
       headersTimeout: 8000,
       bodyTimeout: 8000,
       signal: AbortSignal.timeout(10_000),
@@ -111,18 +112,19 @@ export async function networkFindings(settings: Settings, cells: readonly Cell[]
     if (!Number.isNaN(date)) told.push(date);
     return statusCode;
   };
-  const reach = async (name: string, url: string, hint: string): Promise<Finding> => {
+  const reach = async (name: string, url: string, hint: string, proxy?: string): Promise<Finding> => {
     const place = publicUrl(url);
     try {
-      const status = await ask(url);
+      const status = await ask(url, proxy);
       return status < 500 ? ok(name, `${place} answers`) : warning(name, `${place} answers with ${status}`, hint);
     } catch (error) {
       return warning(name, `${place} cannot be reached: ${(error as Error).message || (error as { code?: string }).code}`, hint);
     }
   };
   const mirrors = await debianMirrors(settings.debianMirror);
+  const apt = await aptProxy();
   const findings = await Promise.all([
-    ...mirrors.map((mirror) => reach('mirror', `${mirror}/`, 'set debianMirror, or PVGRUB_DEBIAN_MIRROR')),
+    ...mirrors.map(async (mirror) => reach('mirror', `${mirror}/`, 'set debianMirror, or PVGRUB_DEBIAN_MIRROR', await apt(`${mirror}/`))),
     ...(await placesOf(settings, cells)).map(({ url, sources }) =>
       reach('origin', url, `give a mirror of ${sources} with --origin, or fill the store elsewhere: docs/offline.md`),
     ),

@@ -5,7 +5,9 @@ import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { productRoot } from '../catalog/load.ts';
 import { EngineError } from '../errors.ts';
-import { debianMirrors } from '../sources/origins/debian.ts';
+import { aptProxy } from '../sources/origins/apt.ts';
+import { debianMirrors } from '../sources/origins/debian-mirrors.ts';
+import { proxyEnvironment } from '../sources/origins/proxy.ts';
 import { run } from '../util/process.ts';
 import { type Engine, engineError, statusOf } from './engine.ts';
 import { followProgress } from './progress-stream.ts';
@@ -138,8 +140,14 @@ async function makeBase(engine: Engine, tag: string, { suite, debianMirror, sign
   if ((await run('mmdebstrap', ['--version']).catch(() => undefined)) === undefined) return 'not installed';
   const deb = await debLines(suite, debianMirror);
   if (deb.length === 0) return 'no Debian mirror is known on this machine (set debianMirror)';
+  // mmdebstrap takes the environment's proxy, and not the one of apt's configuration. (Its --aptopt would stay in the image.)
+  const [, mirror = ''] = deb[0]?.split(' ') ?? [];
+  const proxy = await (await aptProxy())(mirror);
+  const env =
+    proxy === undefined ? process.env : { ...process.env, ...proxyEnvironment(mirror, proxy === 'DIRECT' ? {} : { all_proxy: proxy }) };
   const child = spawn('mmdebstrap', ['--quiet', '--variant=minbase', '--architectures=amd64', '--format=tar', suite, '-', ...deb], {
     stdio: ['ignore', 'pipe', 'pipe'],
+    env,
     ...(signal ? { signal } : {}),
   });
   let complaint = '';

@@ -6,7 +6,9 @@ import { isDiskFull, SourceError } from '../errors.ts';
 import { besides, ifThere } from '../util/files.ts';
 import { sha256 } from '../util/hash.ts';
 import { claim } from './claim.ts';
-import { debianFile, debianMirrors } from './origins/debian.ts';
+import { aptProxy } from './origins/apt.ts';
+import { debianFile } from './origins/debian.ts';
+import { debianMirrors } from './origins/debian-mirrors.ts';
 import { download } from './origins/download.ts';
 import { gitTarball } from './origins/git.ts';
 import { describeOrigin, type GivenOrigin, isRemoteGit, parseOrigin, publicOrigin } from './origins/spec.ts';
@@ -209,6 +211,7 @@ async function fromOrigin(ref: SourceRef, origin: GivenOrigin, trusted: boolean,
           ...transfer,
           cache: join(cacheFolder(), 'debian'),
           mirrors: await debianMirrors(settings.debianMirror),
+          aptProxy: await aptProxy(),
           warn: (text) => events?.warn?.(text),
           now: Date.now(),
           pinned,

@@ -8,7 +8,7 @@ import type { Metadata } from '../../src/build/metadata.ts';
 import { readFileFrom } from '../../src/engine/archive.ts';
 import { createContainer, removeContainer } from '../../src/engine/container.ts';
 import type { Event } from '../../src/report/events.ts';
-import { debianMirrors } from '../../src/sources/origins/debian.ts';
+import { debianMirrors } from '../../src/sources/origins/debian-mirrors.ts';
 import { type Called, pvgrub } from '../support/cli.ts';
 import { MKE2FS, makeDisk } from '../support/guest-disk.ts';
 import { tinyGuest } from '../support/images.ts';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parseDomain, rewriteDomain } from '../../src/guest/domain/read.ts';
 import { parseDisk } from '../../src/guest/domain/virtual-disk.ts';
-import { debianMirrors } from '../../src/sources/origins/debian.ts';
+import { debianMirrors } from '../../src/sources/origins/debian-mirrors.ts';
 import { pvgrub } from '../support/cli.ts';
 import { bzImageOf, elfKernel } from '../support/kernels.ts';
 

@@ -17,7 +17,7 @@ import { applyEdits, editedFiles, loadEdits, selectEdits } from '../../src/recip
 import type { Step } from '../../src/recipes/types.ts';
 import { readTarFiles } from '../../src/sources/archive-read.ts';
 import { ensureSource } from '../../src/sources/fetch.ts';
-import { debianMirrors } from '../../src/sources/origins/debian.ts';
+import { debianMirrors } from '../../src/sources/origins/debian-mirrors.ts';
 import { Store, type StoredSource } from '../../src/sources/store.ts';
 import { leftovers, testEngine } from '../support/run-stand-in.ts';
 

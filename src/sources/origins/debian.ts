@@ -5,10 +5,12 @@ import { isDiskFull, SourceError } from '../../errors.ts';
 import { besides, ifThere, writeFileAtomic } from '../../util/files.ts';
 import { sha256, sha256File } from '../../util/hash.ts';
 import { run } from '../../util/process.ts';
+import type { AptProxy } from './apt.ts';
 import { findSourceFile, parseRelease } from './debian-index.ts';
-import { type DownloadOptions, download, publicUrl } from './download.ts';
+import { type DownloadOptions, download, HttpStatus, publicUrl } from './download.ts';
 
-const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
+/** Of the package debian-archive-keyring; the second name is that of Debian 13 and later. */
+const KEYRINGS = ['/usr/share/keyrings/debian-archive-keyring.gpg', '/usr/share/keyrings/debian-archive-keyring.pgp'];
 
 /** What fetching from Debian's archive needs. */
 export interface DebianContext extends DownloadOptions {
@@ -19,26 +21,30 @@ export interface DebianContext extends DownloadOptions {
   warn: (text: string) => void;
   /** The present time in milliseconds; for Valid-Until. */
   now: number;
-  /** Path of the keyring that InRelease must be signed with. */
+  /** Path of the keyring that InRelease must be signed with; Debian's own where not given. */
   keyring?: string;
+  /** How each URL is reached, as apt does. */
+  aptProxy?: AptProxy;
   /** True where a pin of our own proves the file anyway: then an expired index is only a warning. */
   pinned: boolean;
 }
 
-/**
- * The base URLs of the Debian mirrors that this machine uses, from `apt-get indextargets`; without apt none.
- * @param configured the configuration's own mirror, asked first
- */
-export async function debianMirrors(configured: string | undefined): Promise<string[]> {
-  const mirrors = configured === undefined ? [] : [configured.replace(/\/+$/, '')];
-  const targets = await run('apt-get', ['indextargets', '--format', '$(ORIGIN)|$(REPO_URI)', 'Created-By: Packages']).catch(
-    () => undefined,
+/** The keyring that Debian's indices must be signed with. @throws SourceError DEBIAN_UNVERIFIED where it is not there */
+async function keyringOf({ keyring }: DebianContext): Promise<string> {
+  for (const path of keyring === undefined ? KEYRINGS : [keyring]) if (await ifThere(stat(path))) return path;
+  throw new SourceError(
+    'DEBIAN_UNVERIFIED',
+    "Debian's keyring is not on this machine, so that nothing from a Debian mirror can be proved",
+    {
+      expected: keyring ?? KEYRINGS.join(' or '),
+      hint: 'apt-get install debian-archive-keyring',
+    },
   );
-  for (const line of targets?.stdout.toString().split('\n') ?? []) {
-    const [origin, uri] = line.split('|');
-    if (origin === 'Debian' && uri?.startsWith('http')) mirrors.push(uri.replace(/\/+$/, ''));
-  }
-  return [...new Set(mirrors)];
+}
+
+/** Download as apt would. */
+async function reach(url: string, file: string, context: DebianContext): Promise<void> {
+  await download(url, file, { ...context, proxy: await context.aptProxy?.(url) });
 }
 
 /** Fetch a small file into memory through a file in the cache. */
@@ -46,7 +52,7 @@ async function fetchText(url: string, context: DebianContext): Promise<Buffer> {
   await mkdir(context.cache, { recursive: true });
   const file = besides(join(context.cache, 'index'));
   try {
-    await download(url, file, { ...context, limit: 100 * 2 ** 20, onProgress: undefined });
+    await reach(url, file, { ...context, limit: 100 * 2 ** 20, onProgress: undefined });
     return await readFile(file);
   } finally {
     await rm(file, { force: true });
@@ -55,7 +61,7 @@ async function fetchText(url: string, context: DebianContext): Promise<Buffer> {
 
 /** The content of an InRelease file, once a key of the keyring has signed it. */
 async function verifiedRelease(bytes: Buffer, context: DebianContext, where: string): Promise<string> {
-  const keyring = context.keyring ?? KEYRING;
+  const keyring = await keyringOf(context);
   const file = besides(join(context.cache, 'InRelease'));
   try {
     await writeFile(file, bytes);
@@ -133,6 +139,8 @@ export async function debianFile(origin: DebianFile, file: string, context: Debi
       hint: 'set debianMirror in the configuration or PVGRUB_DEBIAN_MIRROR',
     });
   }
+  // Before anything large is fetched.
+  await keyringOf(context);
   const answers: string[] = [];
   let unverified: SourceError | undefined;
   for (const mirror of context.mirrors) {
@@ -143,7 +151,7 @@ export async function debianFile(origin: DebianFile, file: string, context: Debi
           answers.push(`${suite} does not list it`);
           continue;
         }
-        await download(`${mirror}/${entry.directory}/${entry.name}`, file, context);
+        await reach(`${mirror}/${entry.directory}/${entry.name}`, file, context);
         const got = await sha256File(file);
         if (got === entry.sha256) return { suite, version: entry.version };
         await rm(file, { force: true });
@@ -159,7 +167,10 @@ export async function debianFile(origin: DebianFile, file: string, context: Debi
           });
         if (!(error instanceof SourceError) || error.code === 'STORE_DISK_FULL' || error.code === 'SOURCE_TOO_LARGE') throw error;
         if (error.code === 'DEBIAN_UNVERIFIED' || error.code === 'SOURCE_MISMATCH') unverified = error;
-        answers.push(`${suite}: ${error.message}`);
+        // A mirror that does not answer has no other suite either.
+        const silent = error.code === 'DOWNLOAD_FAILED' && !(error.cause instanceof HttpStatus);
+        answers.push(silent ? error.message : `${suite}: ${error.message}`);
+        if (silent) break;
       }
     }
   }

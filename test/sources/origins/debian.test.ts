@@ -2,8 +2,9 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { type DebianContext, debianFile, debianMirrors } from '../../../src/sources/origins/debian.ts';
+import { type DebianContext, debianFile } from '../../../src/sources/origins/debian.ts';
 import { addSuite, hasGpg, type Mirror, makeKey, type PoolFile } from '../../support/debian-mirror.ts';
+import { httpProxy } from '../../support/http-proxy.ts';
 import { sendWithRange, serve } from '../../support/http-server.ts';
 import { compress, tempFolder } from '../../support/tar-maker.ts';
 
@@ -254,11 +255,11 @@ describe.skipIf(!gpgThere)(`a file of a Debian source package${why}`, async () =
     try {
       let asked = 0;
       const { context } = await ask(good);
-      // The keyring is asked for the second time just before InRelease is written: then the disk becomes full.
+      // The keyring is asked for the third time just before InRelease is written: then the disk becomes full.
       const filling = Object.defineProperty({ ...context, cache: small }, 'keyring', {
         enumerable: true,
         get: () => {
-          if (++asked === 2) expect(() => writeFileSync(join(small, 'other'), Buffer.alloc(100_000))).toThrow('ENOSPC');
+          if (++asked === 3) expect(() => writeFileSync(join(small, 'other'), Buffer.alloc(100_000))).toThrow('ENOSPC');
           return key.keyring;
         },
       });
@@ -270,14 +271,45 @@ describe.skipIf(!gpgThere)(`a file of a Debian source package${why}`, async () =
     }
   });
 
+  test('without a keyring is refused with the package to install, before anything is fetched', async () => {
+    const { result, server } = await ask(good, { keyring: join(folder, 'missing.gpg') });
+    expect(result).toMatchObject({
+      code: 'DEBIAN_UNVERIFIED',
+      exit: 3,
+      message: expect.stringContaining("Debian's keyring is not on this machine"),
+      hint: 'apt-get install debian-archive-keyring',
+    });
+    expect(server.requests).toEqual([]);
+  });
+
+  test('from a mirror that does not answer is looked for at the next one, and that is said once', async () => {
+    const gone = 'http://127.0.0.1:1';
+    const answering = await ask(good);
+    const { result } = await ask(good, { mirrors: [gone, answering.url], suites: ['older', 'stable'] });
+    expect(result).toMatchObject({ suite: 'stable' });
+    const { result: error } = await ask(() => {}, { mirrors: [gone], suites: ['older', 'stable'], retries: 0 });
+    expect(error).toMatchObject({ code: 'SOURCE_UNAVAILABLE' });
+    expect(error.message.match(/connection refused/g)).toHaveLength(1);
+  });
+
+  test('is reached through the proxy that apt is set up with', async () => {
+    const mirror: Mirror = new Map();
+    good(mirror);
+    const server = await serve((request, response) => {
+      const content = mirror.get(request.url ?? '');
+      if (content) sendWithRange(request, response, content);
+      else response.writeHead(404).end();
+    });
+    const proxy = await httpProxy(Number(new URL(server.url).port));
+    const aptProxy = async () => `http://${proxy.address}`;
+    const { result } = await ask(good, { mirrors: ['http://mirror.example.test/'.replace(/\/$/, '')], aptProxy });
+    expect(result).toEqual({ suite: 'stable', version: '4.17.5-1' });
+    expect(proxy.asked[0]).toBe('GET http://mirror.example.test/dists/stable/InRelease');
+    expect(proxy.asked.at(-1)).toContain('/pool/main/x/xen/');
+  });
+
   test('without any mirror is unavailable, with what to set', async () => {
     const { result } = await ask(good, { mirrors: [] });
     expect(result).toMatchObject({ code: 'SOURCE_UNAVAILABLE', hint: expect.stringContaining('PVGRUB_DEBIAN_MIRROR') });
   });
-});
-
-test('the mirror of the configuration is asked first, and none twice', async () => {
-  const [first, ...rest] = await debianMirrors('http://mirror.example/debian//');
-  expect(first).toBe('http://mirror.example/debian');
-  expect(new Set([first, ...rest]).size).toBe(rest.length + 1);
 });
