@@ -9,8 +9,9 @@ export type Unpinned = Readonly<Record<string, string>>;
 /** What identifies a source in the input hash: its pins, or the bytes themselves where no pin holds. */
 function sourceIdentity(source: SourceRef, unpinned: Unpinned): unknown {
   const bytes = unpinned[source.name];
-  const { name, version } = source;
-  return bytes === undefined ? { name, version, pins: source.pins } : { name, version, unpinned: bytes };
+  const { name, version, pins, within } = source;
+  if (bytes !== undefined) return { name, version, unpinned: bytes };
+  return { name, version, pins, ...(within ? { folder: within.folder } : {}) };
 }
 
 /**

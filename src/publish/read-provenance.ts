@@ -34,7 +34,12 @@ const variables = z.record(z.string().regex(/^\w+$/), z.string());
 
 const recipe = z.object({
   sources: z.array(
-    z.object({ name: plain, version: plain, file: plain, top: plain, pins: texts, origins: z.array(z.looseObject({})) }).loose(),
+    z
+      .object({
+        ...{ name: plain, version: plain, file: plain, top: plain, pins: texts, origins: z.array(z.looseObject({})) },
+        within: z.object({ name: plain, version: plain, folder: below }).optional(),
+      })
+      .loose(),
   ),
   placements: z.array(z.object({ source: plain, unpack: below.optional(), as: below.optional(), without: z.array(z.string()).optional() })),
   edits: z.array(

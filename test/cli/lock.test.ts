@@ -3,7 +3,10 @@ import { createHash } from 'node:crypto';
 import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import type { Release } from '../../src/catalog/types.ts';
+import { miniOsSource } from '../../src/catalog/resolve.ts';
+import type { Release, SourceRef } from '../../src/catalog/types.ts';
+import { lockedCatalog, readLock } from '../../src/sources/lock.ts';
+import { canonicalFile, Store, type StoredSource } from '../../src/sources/store.ts';
 import { makeKey, type TestKey } from '../support/openpgp-key.ts';
 import { makeProduct, type Product } from '../support/product.ts';
 
@@ -61,6 +64,44 @@ test('a signed tarball is locked, pinned by later runs, and its bytes are in the
   });
   expect(wrong).toMatchObject({ code: 3, stderr: expect.stringContaining('SOURCE_MISMATCH') });
   expect((await lock()).stderr).toContain('0 of 0 tarballs locked');
+});
+
+test('Mini-OS whose commit is not known comes from the tarball that is locked, and needs no --trust', async () => {
+  await arrange();
+  // The release's tarball with Mini-OS in it, signed by upstream's key.
+  const tree = join(product.folder, 'tree');
+  mkdirSync(tree);
+  execFileSync('tar', ['-xzf', tarball(), '-C', tree]);
+  mkdirSync(join(tree, 'xen-4.2.5/extras/mini-os'), { recursive: true });
+  writeFileSync(join(tree, 'xen-4.2.5/extras/mini-os/main.c'), 'of the release');
+  execFileSync('tar', ['-czf', tarball(), '-C', tree, 'xen-4.2.5']);
+  writeFileSync(`${tarball()}.sig`, await key.sign(readFileSync(tarball()), { hash: 'sha256' }));
+  const { miniOs } = product.standIn.data.catalog;
+  const ranges = [{ from: '4.2.5', to: '4.2.5', commit: null, tag: 'xen-RELEASE-4.2.5' }];
+  writeFileSync(join(product.folder, 'data/catalog/mini-os.json'), JSON.stringify({ ...miniOs, ranges }));
+  const why = async () => (await product.call(['matrix', 'pv-grub-4.2.5-x86_64', '--why'])).stdout;
+  const fetch = () => product.call(['sources', 'fetch', '--progress', 'quiet', ...product.origins()]);
+  // Until then nothing proves it.
+  expect(await fetch()).toMatchObject({ code: 3, stderr: expect.stringContaining('no pin is known for mini-os xen-RELEASE-4.2.5') });
+  expect((await lock()).code).toBe(0);
+  expect(await why()).toMatch(new RegExp(`source +mini-os xen-4\\.2\\.5 .* sha256 ${digest('sha256').slice(0, 12)}`));
+  expect(await fetch()).toMatchObject({ code: 0, stderr: expect.stringContaining('6 of 6 sources are in the store') });
+  // The same file is stored once, and carried over with both names.
+  const archive = join(product.folder, 'sources.tar');
+  expect((await product.call(['sources', 'export', archive, 'pv-grub-4.2.5-x86_64'])).code).toBe(0);
+  const other = { PVGRUB_STORE: join(product.folder, 'other') };
+  expect((await product.call(['sources', 'import', archive], other)).stdout).toContain('6 sources taken in');
+  // What a build unpacks of it.
+  const data = { ...product.standIn.data.catalog, miniOs: { ...miniOs, ranges } };
+  const locked = lockedCatalog(
+    { ...data, xen: { ...data.xen, key: key.fingerprint, releases: [{ version: '4.2.5', date: '2014-09-02' }] } },
+    readLock(lockFile()),
+  );
+  const ref = miniOsSource(locked, '4.2.5') as SourceRef;
+  const stored = (await new Store(join(product.folder, 'other')).find(ref, false)) as StoredSource;
+  expect(stored.proof).toBe('sha256');
+  const { path } = await canonicalFile(stored, ref);
+  expect(execFileSync('tar', ['-xOf', path, 'mini-os/main.c'], { encoding: 'utf8' })).toBe('of the release');
 });
 
 test('a signature over SHA-1 is taken from the pinned key, and told', async () => {
