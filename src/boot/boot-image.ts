@@ -1,4 +1,4 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { productRoot } from '../catalog/load.ts';
 import type { DebianFile, SourceRef } from '../catalog/types.ts';
@@ -6,6 +6,7 @@ import type { PutFile } from '../engine/archive.ts';
 import type { Engine } from '../engine/engine.ts';
 import { ensureImage, type ImageOptions } from '../engine/image.ts';
 import { ensureSource, type FetchContext } from '../sources/fetch.ts';
+import { canonicalFile } from '../sources/store.ts';
 import { canonicalJson, sha256 } from '../util/hash.ts';
 
 /** A boot image that is on the engine. */
@@ -55,12 +56,17 @@ export async function ensureBootImage(engine: Engine, fetch: FetchContext, optio
   const identity = sha256(
     canonicalJson({ files: files.map(({ name, content }) => [name, sha256(content as Uint8Array)]), xen: source.pins.sha256 }),
   );
+  let made: { path: string; size: number } | undefined;
   const withSources = async () => {
-    const { record, path } = await ensureSource(source, fetch);
-    return [...files, { name: 'xen.tar', content: { path, size: record.size } }];
+    made = await canonicalFile(await ensureSource(source, fetch), source);
+    return [...files, { name: 'xen.tar', content: made }];
   };
-  const image = await ensureImage(engine, { name: 'boot image', dockerfile, identity, files: withSources }, options);
-  return { id: image.id, recipe: sha256(canonicalJson({ dockerfile, identity })) };
+  try {
+    const image = await ensureImage(engine, { name: 'boot image', dockerfile, identity, files: withSources }, options);
+    return { id: image.id, recipe: sha256(canonicalJson({ dockerfile, identity })) };
+  } finally {
+    if (made) await rm(made.path, { force: true });
+  }
 }
 
 /** The version of a package in the image; "unknown" where there is none. */

@@ -45,7 +45,7 @@ export function unsafeEntry(entry: Entry, longest = 4096): string | undefined {
   if (/(^|\/)\._[^/]*$/.test(name) && type !== 'directory') return `a file that macOS adds (pack it with COPYFILE_DISABLE=1): ${shown}`;
   // "12  size=5": some programs skip both blanks, others take the second for a part of the key.
   if (Object.keys(entry.pax ?? {}).some((key) => key.trim() !== key || key === ''))
-    return `a pax header that programs read differently: ${shown}`;
+    return `a pax header that tar programs read differently: ${shown}`;
   if (Object.keys(entry.pax ?? {}).some((key) => key.startsWith('GNU.sparse.')))
     return `a sparse file (pack it without --sparse): ${shown}`;
   if (type === undefined) return `an entry that is neither file, folder nor link (a sparse file or a volume label, for instance): ${shown}`;

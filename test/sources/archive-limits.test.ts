@@ -10,7 +10,7 @@ import { writeCanonical } from '../../src/sources/canonical.ts';
 import { Store } from '../../src/sources/store.ts';
 import { importSources } from '../../src/sources/transfer.ts';
 import { makeRepo } from '../support/git-repo.ts';
-import { compress, digest, goodTar, makeRef, makeTar, put, tempFolder } from '../support/tar-maker.ts';
+import { compress, digest, goodTar, makeRef, makeTar, put, resum, tempFolder } from '../support/tar-maker.ts';
 
 const folder = tempFolder();
 const fresh = () => mkdtempSync(join(folder, 'case-'));
@@ -208,16 +208,8 @@ function makeHeader(name: string, type: string, content: Buffer): Buffer {
   header.write(name, 0, 'latin1');
   header.write('0000644\x000000000\x000000000\x00', 100, 'latin1');
   header.write(`${content.length.toString(8).padStart(11, '0')}\x0000000000000\x00`, 124, 'latin1');
-  header.write(' '.repeat(8), 148, 'latin1');
   header.write(type, 156, 'latin1');
   header.write('ustar\x0000', 257, 'latin1');
-  header.write(
-    `${header
-      .reduce((sum, byte) => sum + byte, 0)
-      .toString(8)
-      .padStart(6, '0')}\0 `,
-    148,
-    'latin1',
-  );
+  resum(header);
   return Buffer.concat([header, content, Buffer.alloc(-content.length & 511)]);
 }

@@ -18,7 +18,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { writeCanonical } from '../../src/sources/canonical.ts';
 import { hasJudge } from '../support/judges.ts';
-import { compress, type MadeEntry, makeTar, tempFolder } from '../support/tar-maker.ts';
+import { compress, type MadeEntry, makeTar, resum, tempFolder } from '../support/tar-maker.ts';
 import { treeOf } from '../support/tree.ts';
 
 const folder = tempFolder();
@@ -246,15 +246,7 @@ describe('the canonical form', () => {
         bytes[start + at] = byte;
         if (sum) {
           const header = bytes.subarray(start, start + 512);
-          header.write(' '.repeat(8), 148, 'latin1');
-          header.write(
-            `${header
-              .reduce((total, one) => total + one, 0)
-              .toString(8)
-              .padStart(6, '0')}\0 `,
-            148,
-            'latin1',
-          );
+          resum(header);
         }
         writeFileSync(join(here, 'a.tar'), bytes);
         try {
@@ -292,15 +284,7 @@ describe('the canonical form', () => {
       const header = bytes.subarray(at, at + 512);
       if (header[156] !== 0x35) continue;
       header[156] = 0;
-      header.write(' '.repeat(8), 148, 'latin1');
-      header.write(
-        `${header
-          .reduce((total, one) => total + one, 0)
-          .toString(8)
-          .padStart(6, '0')}\0 `,
-        148,
-        'latin1',
-      );
+      resum(header);
     }
     writeFileSync(join(work, 'older.tar'), bytes);
     await canonical(join(work, 'older.tar'), join(work, 'c.tar'));

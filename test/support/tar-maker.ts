@@ -57,6 +57,13 @@ export function put(folder: string, name: string, bytes: string | Uint8Array): s
   return path;
 }
 
+/** Write the checksum of a tar header that a test has made or changed. */
+export function resum(header: Buffer): void {
+  header.write(' '.repeat(8), 148, 'latin1');
+  const sum = header.reduce((total, byte) => total + byte, 0);
+  header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1');
+}
+
 /** A source as a recipe would name it. */
 export function makeRef(more: Partial<SourceRef> = {}): SourceRef {
   return { name: 'thing', version: '1.0', file: 'thing-1.0.tar', top: 'thing-1.0', pins: {}, origins: [], ...more };

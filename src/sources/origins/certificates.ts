@@ -19,12 +19,12 @@ function ofFile(file: string): string[] {
     throw wrong((error as Error).message, error);
   }
   const found = text.match(/-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g);
-  if (!found) throw wrong('no PEM certificate is in it');
+  if (!found) throw wrong('it contains no PEM certificate');
   return found;
 }
 
 /**
- * What https servers are trusted by: Node's own list, NODE_EXTRA_CA_CERTS, the system's store (SSL_CERT_DIR included) and
+ * What proves https servers: Node's own list, NODE_EXTRA_CA_CERTS, the system's store (SSL_CERT_DIR included) and
  * SSL_CERT_FILE. Read in the process, so that it holds however the product is started.
  * @throws SourceError DOWNLOAD_FAILED for a SSL_CERT_FILE that cannot be used
  */
@@ -36,10 +36,10 @@ export function trusted(env: NodeJS.ProcessEnv = process.env): tls.SecureContext
 
 const UNTRUSTED: Record<string, string> = {
   DEPTH_ZERO_SELF_SIGNED_CERT: 'its certificate is self-signed',
-  SELF_SIGNED_CERT_IN_CHAIN: 'its certificate is by an authority that this machine does not know',
-  UNABLE_TO_GET_ISSUER_CERT: 'its certificate is by an authority that this machine does not know',
-  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'its certificate is by an authority that this machine does not know',
-  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'its certificate is by an authority that this machine does not know',
+  SELF_SIGNED_CERT_IN_CHAIN: 'its certificate is signed by an authority that this machine does not trust',
+  UNABLE_TO_GET_ISSUER_CERT: 'its certificate is signed by an authority that this machine does not trust',
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'its certificate is signed by an authority that this machine does not trust',
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'its certificate is signed by an authority that this machine does not trust',
   CERT_HAS_EXPIRED: 'its certificate has expired',
   CERT_NOT_YET_VALID: 'its certificate is not valid yet',
   ERR_TLS_CERT_ALTNAME_INVALID: 'its certificate is for another name',

@@ -74,7 +74,7 @@ async function madeReady(repository: string, signal?: AbortSignal): Promise<void
   await rm(repository, { recursive: true, force: true });
   await mkdir(repository, { recursive: true });
   const made = await git(repository, ['init', '--quiet', '--bare', '--object-format=sha1', '--template='], { signal });
-  if (made.code !== 0) throw new SourceError('SOURCE_UNAVAILABLE', `git cannot make ${repository}: ${made.stderr.trim()}`);
+  if (made.code !== 0) throw new SourceError('SOURCE_UNAVAILABLE', `git cannot create ${repository}: ${made.stderr.trim()}`);
 }
 
 /** Bytes of a repository's packs, those under way included. */
@@ -112,7 +112,7 @@ async function measuredFetch(repository: string, args: string[], url: string, li
     clearInterval(watch);
   }
   await rm(repository, { recursive: true, force: true, maxRetries: 5 });
-  throw new SourceError('SOURCE_TOO_LARGE', `the git repository gives more than is allowed`, {
+  throw new SourceError('SOURCE_TOO_LARGE', 'the git repository sends more than is allowed', {
     expected: `at most ${limit} bytes`,
     hint: `raise limits.source in the configuration, or clone ${/^https?:/.test(url) ? 'it' : 'that repository'} and give the clone as the origin`,
   });

@@ -44,7 +44,7 @@ async function localRepository(url: string, commit: string, cache: string, limit
   }
   if (!/^(https?|git|ssh):\/\//.test(url) && !/^[\w.-]+@[\w.-]+:/.test(url)) {
     throw new SourceError('SOURCE_UNAVAILABLE', `${url}: no such repository`, {
-      hint: 'give a path or an https, ssh or git URL; what stands after a # is taken as the commit',
+      hint: 'give a path or an https, ssh or git URL; the text after a # is taken as the commit',
     });
   }
   return cachedRepository(url, commit, cache, limit, signal);
@@ -62,7 +62,7 @@ async function noCommit(repository: string, commit: string, signal?: AbortSignal
   const names = listed.stdout.toString().split('\n').filter(Boolean);
   return new SourceError('SOURCE_UNAVAILABLE', `it has no commit, tag or branch ${commit}`, {
     ...(names.length > 0 ? { got: `${names.slice(0, 5).join(', ')}${names.length > 5 ? ', …' : ''}` } : {}),
-    hint: 'update the repository (git fetch --tags), or name another commit behind a #: a branch may have been renamed',
+    hint: 'update the repository (git fetch --tags), or name another commit after a #. A branch may have been renamed',
   });
 }
 

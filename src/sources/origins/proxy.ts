@@ -55,7 +55,7 @@ export function namedProxies(env: Environment): { http: NamedProxy | undefined; 
   return { http: proxy(['http_proxy', 'all_proxy']), https: proxy(['https_proxy', 'all_proxy', 'http_proxy']) };
 }
 
-/** The entries of no_proxy that are names, for who compares those; networks are looked at here. */
+/** The text of no_proxy; empty where it is not set. */
 export function noProxy(env: Environment): string {
   return named(env, ['no_proxy'])?.value ?? '';
 }

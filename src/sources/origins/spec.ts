@@ -46,7 +46,9 @@ export async function parseOrigin(text: string, commit: string | undefined, cwd:
   if (there?.isFile()) return { type: 'file', path };
   if (there?.isDirectory()) return (await isRepository(path)) ? git(text) : { type: 'dir', path };
   throw invalid(
-    named === undefined ? 'no such file or folder' : `no such file or folder ${url} (${named}, behind the #, would be the commit)`,
+    named === undefined
+      ? 'no such file or folder'
+      : `no such file or folder ${url} (the text after the #, ${named}, is taken as the commit)`,
   );
 }
 
@@ -56,7 +58,7 @@ const localPath = (text: string, cwd: string) =>
 
 /**
  * Part LOCATION#COMMIT. A folder's name may have a # as well, and a branch's name a slash: on this machine the longest location
- * that is there counts. Of a URL the part behind the last # is the commit.
+ * that is there counts. Of a URL the part after the last # is the commit.
  */
 async function splitCommit(text: string, cwd: string): Promise<{ url: string; named?: string }> {
   const places = [...text.matchAll(/#/g)].map(({ index }) => index).reverse();

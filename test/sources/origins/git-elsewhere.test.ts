@@ -138,7 +138,7 @@ describe('words that tell the cause', () => {
       expect(await parseOrigin(`${text}#feature/x`, commit, folder)).toEqual({ type: 'git', url: odd, commit: 'feature/x' });
     }
     const error = await parseOrigin(join(folder, 'c#d/xen.git'), commit, folder).catch((reason) => reason);
-    expect(error).toMatchObject({ code: 'OPTION_INVALID', message: expect.stringContaining('behind the #') });
+    expect(error).toMatchObject({ code: 'OPTION_INVALID', message: expect.stringContaining('the text after the #') });
   });
 });
 

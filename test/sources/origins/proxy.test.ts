@@ -173,7 +173,7 @@ describe('a request', () => {
     const failed = await get('https://files.example.test/x').catch((error) => error);
     expect(failed).toMatchObject({
       code: 'DOWNLOAD_FAILED',
-      message: expect.stringContaining('authority that this machine does not know'),
+      message: expect.stringContaining('authority that this machine does not trust'),
     });
     expect(failed.hint).toContain('update-ca-certificates');
     vi.stubEnv('SSL_CERT_FILE', join(tls, 'ca.pem'));
@@ -219,7 +219,7 @@ describe('a proxy that fails is named, without its password', () => {
 describe('certificates', () => {
   test.each([
     ['is not there', () => join(folder, 'missing.pem'), 'no such file'],
-    ['has none', () => join(tls, 'key.pem'), 'no PEM certificate'],
+    ['has none', () => join(tls, 'key.pem'), 'contains no PEM certificate'],
   ])('a SSL_CERT_FILE that %s is an error that names it', async (_what, file, why) => {
     environment({});
     vi.stubEnv('SSL_CERT_FILE', file());
