@@ -13,7 +13,8 @@ import { HOST_TOOLS, which } from '../setup/host-tools.ts';
 import { isDebian } from '../setup/setup.ts';
 import { agent } from '../sources/origins/agent.ts';
 import { aptProxy } from '../sources/origins/apt.ts';
-import { debianMirrors } from '../sources/origins/debian-mirrors.ts';
+import { debianKeyring } from '../sources/origins/debian.ts';
+import { debianMirrors, PRIMARY_MIRROR } from '../sources/origins/debian-mirrors.ts';
 import { publicUrl } from '../sources/origins/download.ts';
 import { isTrusted } from '../sources/pins.ts';
 import { Store } from '../sources/store.ts';
@@ -123,14 +124,21 @@ export async function networkFindings(settings: Settings, cells: readonly Cell[]
   };
   const mirrors = await debianMirrors(settings.debianMirror);
   const apt = await aptProxy();
+  const own = await Promise.all(
+    mirrors.map(async (mirror) => {
+      const finding = await reach('mirror', `${mirror}/`, 'set debianMirror, or PVGRUB_DEBIAN_MIRROR', await apt(`${mirror}/`));
+      return { mirror, finding };
+    }),
+  );
+  // The primary mirror is only a fallback: it is not reported as unreachable where another mirror answers.
+  const served = own.some(({ finding }) => finding.level === 'ok');
+  const needed = own.filter(({ mirror, finding }) => finding.level === 'ok' || !served || mirror !== PRIMARY_MIRROR);
   const findings = await Promise.all([
-    ...mirrors.map(async (mirror) => reach('mirror', `${mirror}/`, 'set debianMirror, or PVGRUB_DEBIAN_MIRROR', await apt(`${mirror}/`))),
+    ...needed.map(({ finding }) => finding),
     ...(await placesOf(settings, cells)).map(({ url, sources }) =>
       reach('origin', url, `give a mirror of ${sources} with --origin, or fill the store elsewhere: docs/offline.md`),
     ),
   ]);
-  if (mirrors.length === 0)
-    findings.unshift(warning('mirror', 'none of Debian is known', 'set debianMirror: base images and Debian sources come from there'));
   return [...findings, clockFinding(now(), told)];
 }
 
@@ -150,14 +158,21 @@ async function placesOf(settings: Settings, cells: readonly Cell[]): Promise<{ u
   return [...places.values()].map(({ url, sources }) => ({ url, sources: [...sources].join(', ') }));
 }
 
-/** Programs of this machine. */
+/** Programs of this machine, and Debian's keyring. */
 export async function toolFindings(): Promise<Finding[]> {
-  return Promise.all(
+  const keyring = await debianKeyring();
+  const tools = await Promise.all(
     HOST_TOOLS.map(async ({ command, purpose, package: name }) => {
       const path = await which(command);
       return path ? ok(command, path) : warning(command, `missing, wanted for ${purpose}`, `apt-get install ${name}`);
     }),
   );
+  return [
+    ...tools,
+    keyring === undefined
+      ? warning('keyring', "Debian's is missing, wanted for all that comes from a Debian mirror", 'apt-get install debian-archive-keyring')
+      : ok('keyring', keyring),
+  ];
 }
 
 /** Node itself. */

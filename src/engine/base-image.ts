@@ -5,8 +5,9 @@ import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { productRoot } from '../catalog/load.ts';
 import { EngineError } from '../errors.ts';
-import { aptProxy } from '../sources/origins/apt.ts';
-import { debianMirrors } from '../sources/origins/debian-mirrors.ts';
+import { aptProxy, aptTrustsDebian } from '../sources/origins/apt.ts';
+import { debianKeyring } from '../sources/origins/debian.ts';
+import { debianMirrors, PRIMARY_MIRROR } from '../sources/origins/debian-mirrors.ts';
 import { proxyEnvironment } from '../sources/origins/proxy.ts';
 import { run } from '../util/process.ts';
 import { type Engine, engineError, statusOf } from './engine.ts';
@@ -121,31 +122,38 @@ async function pull(engine: Engine, reference: string, { signal, say }: BaseOpti
   }
 }
 
-/** The deb lines for a suite from the machine's own mirrors: the archive and, where there is one, security. */
-async function debLines(suite: string, configured: string | undefined): Promise<string[]> {
+/**
+ * The deb lines for a suite from the machine's own mirrors: the archive and, where there is one, security. Where apt does not take
+ * Debian's keys by itself, they name Debian's keyring; each base image has it at the same place.
+ */
+async function debLines(
+  suite: string,
+  configured: string | undefined,
+): Promise<{ archive: string; lines: string[]; lacksKeyring: boolean }> {
+  const trusts = await aptTrustsDebian();
+  const keyring = trusts ? undefined : await debianKeyring();
+  const deb = keyring === undefined ? 'deb' : `deb [signed-by=${keyring}]`;
   const mirrors = await debianMirrors(configured);
   const isSecurity = (uri: string) => /security/.test(uri);
-  const archive = mirrors.find((uri) => !isSecurity(uri));
+  const archive = mirrors.find((uri) => !isSecurity(uri)) ?? PRIMARY_MIRROR;
   const security = mirrors.find(isSecurity);
-  if (archive === undefined) return [];
-  return [
-    `deb ${archive} ${suite} main`,
-    `deb ${archive} ${suite}-updates main`,
-    ...(security === undefined ? [] : [`deb ${security} ${suite}-security main`]),
+  const lines = [
+    `${deb} ${archive} ${suite} main`,
+    `${deb} ${archive} ${suite}-updates main`,
+    ...(security === undefined ? [] : [`${deb} ${security} ${suite}-security main`]),
   ];
+  return { archive, lines, lacksKeyring: !trusts && keyring === undefined };
 }
 
 /** Make a minimal base with mmdebstrap and import it. Gives why not, or undefined. */
 async function makeBase(engine: Engine, tag: string, { suite, debianMirror, signal }: BaseOptions): Promise<string | undefined> {
   if ((await run('mmdebstrap', ['--version']).catch(() => undefined)) === undefined) return 'not installed';
-  const deb = await debLines(suite, debianMirror);
-  if (deb.length === 0) return 'no Debian mirror is known on this machine (set debianMirror)';
+  const { archive, lines, lacksKeyring } = await debLines(suite, debianMirror);
   // mmdebstrap takes the environment's proxy, and not the one of apt's configuration. (Its --aptopt would stay in the image.)
-  const [, mirror = ''] = deb[0]?.split(' ') ?? [];
-  const proxy = await (await aptProxy())(mirror);
+  const proxy = await (await aptProxy())(archive);
   const env =
-    proxy === undefined ? process.env : { ...process.env, ...proxyEnvironment(mirror, proxy === 'DIRECT' ? {} : { all_proxy: proxy }) };
-  const child = spawn('mmdebstrap', ['--quiet', '--variant=minbase', '--architectures=amd64', '--format=tar', suite, '-', ...deb], {
+    proxy === undefined ? process.env : { ...process.env, ...proxyEnvironment(archive, proxy === 'DIRECT' ? {} : { all_proxy: proxy }) };
+  const child = spawn('mmdebstrap', ['--quiet', '--variant=minbase', '--architectures=amd64', '--format=tar', suite, '-', ...lines], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env,
     ...(signal ? { signal } : {}),
@@ -154,6 +162,10 @@ async function makeBase(engine: Engine, tag: string, { suite, debianMirror, sign
   child.stderr.on('data', (chunk: Buffer) => {
     complaint += chunk.toString();
   });
+  const said = () => {
+    const last = complaint.trim().split('\n').at(-1);
+    return last && lacksKeyring ? `${last} (Debian's keyring is not on this machine: apt-get install debian-archive-keyring)` : last;
+  };
   const closed = once(child, 'close') as Promise<[number | null]>;
   // An abort rejects it while the import is still awaited.
   closed.catch(() => {});
@@ -174,12 +186,11 @@ async function makeBase(engine: Engine, tag: string, { suite, debianMirror, sign
     }
     await image.remove({ force: true });
     signal?.throwIfAborted();
-    return complaint.trim().split('\n').at(-1) || `it ended with ${code}`;
+    return said() || `it ended with ${code}`;
   } catch (error) {
     child.kill();
     await closed.catch(() => {});
     signal?.throwIfAborted();
-    const said = complaint.trim().split('\n').at(-1);
-    return said || (engineError(error, 'importing the base image') as Error).message;
+    return said() || (engineError(error, 'importing the base image') as Error).message;
   }
 }

@@ -48,6 +48,15 @@ describe.each(workflows())('%s', (name) => {
         expect(step.with).toMatchObject({ 'persist-credentials': false });
   });
 
+  test('installs Debian’s keyring, which Ubuntu lacks, before a job asks a Debian mirror', () => {
+    for (const [, job] of jobs) {
+      const at = (form: RegExp) => scripts(job).findIndex((script) => form.test(script));
+      const asks = at(/pvgrub (sources fetch|build|reproduce)|\.ci\/run/);
+      if (asks >= 0) expect(at(/apt-get install .*debian-archive-keyring/)).toBeLessThan(asks);
+      if (asks >= 0) expect(at(/apt-get install .*debian-archive-keyring/)).toBeGreaterThanOrEqual(0);
+    }
+  });
+
   test('puts no text of others into a script: it comes by the environment', () => {
     for (const script of jobs.flatMap(([, job]) => scripts(job))) expect(script).not.toContain('${{');
   });

@@ -1,11 +1,11 @@
 import { readFile, stat } from 'node:fs/promises';
 import { request } from 'undici';
 import { agent } from './agent.ts';
-import { type AptProxy, aptPlaces, aptProxy } from './apt.ts';
+import { type AptPlace, type AptProxy, aptPlaces, aptProxy } from './apt.ts';
 import { take } from './download.ts';
 
 /** Debian's primary mirror, asked last: signatures are checked wherever an index comes from. */
-const PRIMARY = 'http://ftp.debian.org/debian';
+export const PRIMARY_MIRROR = 'http://ftp.debian.org/debian';
 
 /** Bytes of a list of mirrors. */
 const LONGEST_LIST = 2 ** 18;
@@ -46,6 +46,12 @@ async function listOf(uri: string, proxy: AptProxy): Promise<string[]> {
   }
 }
 
+/** Whether an address names Ubuntu. Where apt has no index, only the address shows whose it is. */
+const isUbuntu = (uri: string) => /ubuntu/i.test(uri) && !/debian[^/]*\/*$/i.test(uri);
+
+/** A number for the order: 0 where an index shows that a place is Debian's, 1 where its address does, else 2. */
+const doubt = ({ origin, uri }: AptPlace) => (origin !== undefined ? 0 : /debian/i.test(uri) ? 1 : 2);
+
 /**
  * The base URLs of the Debian mirrors to ask, in order: the configuration's own, those of this machine's apt, and Debian's primary
  * mirror. Places of apt that are another distribution's are left out.
@@ -53,14 +59,17 @@ async function listOf(uri: string, proxy: AptProxy): Promise<string[]> {
  * @param configured the configuration's own mirror
  * @param primary the mirror that is asked last
  */
-export async function debianMirrors(configured: string | undefined, primary: string = PRIMARY): Promise<string[]> {
+export async function debianMirrors(configured: string | undefined, primary: string = PRIMARY_MIRROR): Promise<string[]> {
   const [places, proxy] = await Promise.all([aptPlaces(), aptProxy()]);
-  // Without an index it is not known who publishes there; but Ubuntu's places say it in their path.
-  const debians = places.filter(({ origin, uri }) => (origin === undefined ? !/ubuntu/i.test(uri) : /^Debian\b/.test(origin)));
+  const debians = places
+    .filter(({ origin, uri }) => (origin === undefined ? !isUbuntu(uri) : /^Debian\b/.test(origin)))
+    .sort((a, b) => doubt(a) - doubt(b));
   const found = await Promise.all(
-    debians.map(async ({ uri }) => {
+    debians.map(async ({ uri, origin }) => {
       if (/^https?:\/\//.test(uri)) return [bare(uri)];
-      return /^mirror(\+(file|https?))?:/.test(uri) ? (await listOf(uri, proxy)).slice(0, MOST_OF_LIST) : [];
+      if (!/^mirror(\+(file|https?))?:/.test(uri)) return [];
+      const list = await listOf(uri, proxy);
+      return (origin === undefined ? list.filter((one) => !isUbuntu(one)) : list).slice(0, MOST_OF_LIST);
     }),
   );
   return [...new Set([...(configured === undefined ? [] : [bare(configured)]), ...found.flat(), bare(primary)])];

@@ -29,17 +29,40 @@ export interface DebianContext extends DownloadOptions {
   pinned: boolean;
 }
 
+/** Path of Debian's keyring on this machine; undefined where its package is not installed. */
+export async function debianKeyring(): Promise<string | undefined> {
+  for (const path of KEYRINGS) if (await ifThere(stat(path))) return path;
+  return undefined;
+}
+
 /** The keyring that Debian's indices must be signed with. @throws SourceError DEBIAN_UNVERIFIED where it is not there */
 async function keyringOf({ keyring }: DebianContext): Promise<string> {
-  for (const path of keyring === undefined ? KEYRINGS : [keyring]) if (await ifThere(stat(path))) return path;
+  const path = keyring === undefined ? await debianKeyring() : (await ifThere(stat(keyring))) && keyring;
+  if (path !== undefined) return path;
+  // The package is in the message, too: where several origins failed, hints are not shown.
   throw new SourceError(
     'DEBIAN_UNVERIFIED',
-    "Debian's keyring is not on this machine, so that nothing from a Debian mirror can be proved",
+    "Debian's keyring is not on this machine (package debian-archive-keyring): files from a Debian mirror cannot be verified without it",
     {
       expected: keyring ?? KEYRINGS.join(' or '),
       hint: 'apt-get install debian-archive-keyring',
     },
   );
+}
+
+/** Bytes of an unpacked index. Debian's main archive has some 60 MB. */
+const LONGEST_INDEX = 2 ** 28;
+
+/** The programs that read Debian's indices, and the packages that have them. */
+const TOOLS = { gpgv: 'gpgv', xz: 'xz-utils' } as const;
+
+/** Run such a program. @throws SourceError DEBIAN_UNVERIFIED where it cannot be started */
+function runTool(tool: keyof typeof TOOLS, args: readonly string[]) {
+  return run(tool, args, { limit: LONGEST_INDEX }).catch((error: Error) => {
+    throw new SourceError('DEBIAN_UNVERIFIED', `${tool} cannot be run (package ${TOOLS[tool]}): ${error.message}`, {
+      hint: `apt-get install ${TOOLS[tool]}`,
+    });
+  });
 }
 
 /** Download as apt would. */
@@ -65,11 +88,7 @@ async function verifiedRelease(bytes: Buffer, context: DebianContext, where: str
   const file = besides(join(context.cache, 'InRelease'));
   try {
     await writeFile(file, bytes);
-    const answer = await run('gpgv', ['--status-fd', '2', '--keyring', keyring, '--output', '-', file]).catch((error: Error) => {
-      throw new SourceError('DEBIAN_UNVERIFIED', `gpgv cannot be run: ${error.message}`, {
-        hint: 'apt-get install gpgv debian-archive-keyring',
-      });
-    });
+    const answer = await runTool('gpgv', ['--status-fd', '2', '--keyring', keyring, '--output', '-', file]);
     // Suites are signed by several keys, of which an older keyring may lack one: one good signature is enough,
     // a bad one never. VALIDSIG alone also stands for a revoked or expired key; GOODSIG does not.
     if (
@@ -118,9 +137,7 @@ async function sourcesIndex(mirror: string, suite: string, context: DebianContex
       });
     await writeFileAtomic(cached, bytes);
   }
-  const answer = await run('xz', ['-dc', cached]).catch((error: Error) => {
-    throw new SourceError('DEBIAN_UNVERIFIED', `xz cannot be run: ${error.message}`, { hint: 'apt-get install xz-utils' });
-  });
+  const answer = await runTool('xz', ['-dc', '-T1', '--memlimit-decompress=100MiB', cached]);
   if (answer.code !== 0) throw new SourceError('DEBIAN_UNVERIFIED', `${name} cannot be unpacked: ${answer.stderr.trim()}`);
   return answer.stdout.toString('utf8');
 }
@@ -139,14 +156,19 @@ export async function debianFile(origin: DebianFile, file: string, context: Debi
       hint: 'set debianMirror in the configuration or PVGRUB_DEBIAN_MIRROR',
     });
   }
-  // Before anything large is fetched.
+  // Before anything is fetched.
   await keyringOf(context);
+  for (const tool of ['gpgv', 'xz'] as const) await runTool(tool, ['--version']);
   const answers: string[] = [];
+  /** Errors of mirrors that did not answer; they are listed last. */
+  const silences: SourceError[] = [];
   let unverified: SourceError | undefined;
   for (const mirror of context.mirrors) {
     for (const suite of origin.suites) {
       try {
-        const [entry] = findSourceFile(await sourcesIndex(mirror, suite, context), origin.package, origin.file);
+        // A mirror that comes after one that answered gets fewer tries.
+        const patience = answers.length > 0 ? { ...context, retries: Math.min(context.retries ?? 1, 1) } : context;
+        const [entry] = findSourceFile(await sourcesIndex(mirror, suite, patience), origin.package, origin.file);
         if (!entry) {
           answers.push(`${suite} does not list it`);
           continue;
@@ -168,21 +190,25 @@ export async function debianFile(origin: DebianFile, file: string, context: Debi
         if (!(error instanceof SourceError) || error.code === 'STORE_DISK_FULL' || error.code === 'SOURCE_TOO_LARGE') throw error;
         if (error.code === 'DEBIAN_UNVERIFIED' || error.code === 'SOURCE_MISMATCH') unverified = error;
         // A mirror that does not answer has no other suite either.
-        const silent = error.code === 'DOWNLOAD_FAILED' && !(error.cause instanceof HttpStatus);
-        answers.push(silent ? error.message : `${suite}: ${error.message}`);
-        if (silent) break;
+        if (error.code === 'DOWNLOAD_FAILED' && !(error.cause instanceof HttpStatus)) {
+          silences.push(error);
+          break;
+        }
+        answers.push(`${suite}: ${error.message}`);
       }
     }
   }
-  if (unverified && answers.length === 1) throw unverified;
+  const said = [...new Set([...answers, ...silences.map(({ message }) => message)])];
+  if (unverified && said.length === 1) throw unverified;
   if (unverified) {
     const { code, expected, got, hint } = unverified;
-    throw new SourceError(code, answers.join('; '), {
+    throw new SourceError(code, said.join('; '), {
       ...(expected === undefined ? {} : { expected }),
       ...(got === undefined ? {} : { got }),
       ...(hint === undefined ? {} : { hint }),
       cause: unverified,
     });
   }
-  throw new SourceError('SOURCE_UNAVAILABLE', answers.join('; '));
+  const hint = silences[0]?.hint ?? 'set debianMirror in the configuration or PVGRUB_DEBIAN_MIRROR';
+  throw new SourceError('SOURCE_UNAVAILABLE', said.join('; '), answers.length === 0 ? { hint } : {});
 }

@@ -1,11 +1,11 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { afterEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { aptProxy, parseAptConfig } from '../../../src/sources/origins/apt.ts';
 import { debianMirrors, parseMirrorList } from '../../../src/sources/origins/debian-mirrors.ts';
-import { aptConfig } from '../../support/apt-config.ts';
+import { aptConfig, githubRunner } from '../../support/apt-config.ts';
 import { serve } from '../../support/http-server.ts';
 import { tempFolder } from '../../support/tar-maker.ts';
 
@@ -43,6 +43,11 @@ describe.skipIf(!hasApt)('the mirrors of a machine', () => {
     expect((await debianMirrors(undefined, primary)).at(-1)).toBe(primary);
   });
 
+  test('that is a runner of GitHub, where Ubuntu’s places stand in a mirror list, are the primary mirror alone', async () => {
+    aptConfig({ sources: '', files: githubRunner });
+    expect(await debianMirrors(undefined, primary)).toEqual([primary]);
+  });
+
   test('with a mirror list, as Debian’s cloud images have, are those of the list', async () => {
     aptConfig({
       sources: 'deb mirror+file:DIR/etc/debian.list bookworm main\ndeb mirror+file:DIR/missing.list bookworm main\n',
@@ -75,6 +80,24 @@ describe.skipIf(!hasApt)('the mirrors of a machine', () => {
     expect(await debianMirrors(primary, primary)).toEqual([primary, 'http://mirror.example.test/debian']);
   });
 
+  test('are not those of single programs; one that only may be Debian’s is asked after those that are called so', async () => {
+    aptConfig({
+      sources: [
+        'deb http://cache.example.test/apt bookworm main',
+        'deb https://download.example.test/linux/debian bookworm stable',
+        'deb http://flat.example.test/debian ./',
+        'deb http://mirror.example.test/debian bookworm main',
+        'deb-src http://sources.example.test/debian bookworm main\n',
+      ].join('\n'),
+    });
+    expect(await debianMirrors(undefined, primary)).toEqual([
+      'http://mirror.example.test/debian',
+      'http://sources.example.test/debian',
+      'http://cache.example.test/apt',
+      primary,
+    ]);
+  });
+
   test('is Debian’s own where nothing is said', async () => {
     aptConfig({ sources: '' });
     expect(await debianMirrors(undefined)).toEqual(['http://ftp.debian.org/debian']);
@@ -82,6 +105,17 @@ describe.skipIf(!hasApt)('the mirrors of a machine', () => {
 });
 
 describe.skipIf(!hasApt)('the proxy of apt', () => {
+  beforeEach(() => {
+    vi.stubEnv('no_proxy', 'inner.example.test');
+  });
+  /** A command for Proxy-Auto-Detect. */
+  const script = (text: string) => {
+    const command = join(mkdtempSync(join(folder, 'auto-')), 'detect');
+    writeFileSync(command, `#!/bin/sh\n${text}\n`);
+    chmodSync(command, 0o755);
+    return command;
+  };
+
   test.each([
     [
       'is that of apt.conf',
@@ -107,6 +141,16 @@ describe.skipIf(!hasApt)('the proxy of apt', () => {
       'http://m.example.test/x',
       'DIRECT',
     ],
+    [
+      'for one host comes before that of https',
+      'Acquire::http::Proxy::m.example.test "http://a/"; Acquire::https::Proxy "http://b/";',
+      'https://m.example.test/x',
+      'http://a/',
+    ],
+    ['is none for a host of no_proxy', 'Acquire::http::Proxy "http://a/";', 'http://inner.example.test/x', 'DIRECT'],
+    ['is none for this machine', 'Acquire::http::Proxy "http://a/";', 'http://127.0.0.1/x', 'DIRECT'],
+    ['may be one of SOCKS', 'Acquire::http::Proxy "socks5h://a:1080";', 'http://m.example.test/x', 'socks5://a:1080'],
+    ['may be switched off', 'Acquire::http::Proxy "false";', 'http://m.example.test/x', 'DIRECT'],
     ['is left to the environment where apt says nothing', '', 'http://m.example.test/x', undefined],
   ])('%s', async (_what, conf, url, proxy) => {
     aptConfig({ sources: '', conf });
@@ -114,15 +158,32 @@ describe.skipIf(!hasApt)('the proxy of apt', () => {
   });
 
   test('is what the command of Proxy-Auto-Detect prints', async () => {
-    const command = join(mkdtempSync(join(folder, 'auto-')), 'detect');
-    writeFileSync(command, '#!/bin/sh\ncase $1 in *inner*) echo DIRECT;; *) echo http://found.example.test:3142;; esac\n');
-    chmodSync(command, 0o755);
+    const command = script('case $1 in *none*) echo DIRECT;; *) echo http://found.example.test:3142;; esac');
     aptConfig({ sources: '', conf: `Acquire::http::Proxy-Auto-Detect "${command}";` });
     const proxy = await aptProxy();
-    expect([await proxy('http://m.example.test/'), await proxy('http://inner.example.test/')]).toEqual([
+    expect([await proxy('http://m.example.test/'), await proxy('http://none.example.test/')]).toEqual([
       'http://found.example.test:3142',
       'DIRECT',
     ]);
+    // As apt does: https has a command of its own.
+    expect(await proxy('https://m.example.test/')).toBeUndefined();
+  });
+
+  test('is asked of that command before the setting for all hosts, after that for one host, and once for each server', async () => {
+    const asked = join(folder, 'asked');
+    const command = script(`echo "$1" >> '${asked}'; case $1 in *silent*) ;; *broken*) exit 1;; *) echo http://found/;; esac`);
+    aptConfig({
+      sources: '',
+      conf: `Acquire::http::Proxy "http://all/"; Acquire::http::Proxy::one.example.test "http://one/"; Acquire::http::Proxy-Auto-Detect "${command}";`,
+    });
+    const proxy = await aptProxy();
+    const hosts = ['one', 'm', 'm', 'silent', 'broken'];
+    const answers: (string | undefined)[] = [];
+    for (const host of hosts) answers.push(await proxy(`http://${host}.example.test/x`));
+    expect(answers).toEqual(['http://one/', 'http://found/', 'http://found/', 'http://all/', 'http://all/']);
+    expect(readFileSync(asked, 'utf8').trim().split('\n')).toEqual(
+      ['m', 'silent', 'broken'].map((host) => `http://${host}.example.test/x`),
+    );
   });
 });
 
