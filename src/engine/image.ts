@@ -1,6 +1,8 @@
 import type { Readable } from 'node:stream';
 import type { Settings } from '../config/settings.ts';
 import { EngineError } from '../errors.ts';
+import { aptProxy } from '../sources/origins/apt.ts';
+import { debianMirrors } from '../sources/origins/debian-mirrors.ts';
 import { sha256 } from '../util/hash.ts';
 import { type PutFile, tarOf } from './archive.ts';
 import { type Base, ensureBase } from './base-image.ts';
@@ -77,10 +79,19 @@ async function existing(engine: Engine, tag: string): Promise<ReadyImage | undef
   }
 }
 
-/** Proxy settings for the build's own downloads; the only outside values that reach it. */
-function proxies(env: NodeJS.ProcessEnv): Record<string, string> {
+/**
+ * Proxy settings for the build's own downloads, which apt makes; the only outside values that reach it. The proxy of this
+ * machine's apt comes before those of the environment.
+ */
+export async function buildProxies(
+  debianMirror: string | undefined,
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<Record<string, string>> {
   const names = ['http_proxy', 'https_proxy', 'no_proxy', 'HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY'];
-  return Object.fromEntries(names.flatMap((name) => (env[name] ? [[name, env[name]]] : [])));
+  const given = Object.fromEntries(names.flatMap((name) => (env[name] ? [[name, env[name]]] : [])));
+  const [mirror = ''] = await debianMirrors(debianMirror);
+  const own = await (await aptProxy())(mirror);
+  return own === undefined || own === 'DIRECT' ? given : { ...given, http_proxy: own, https_proxy: own };
 }
 
 async function make(engine: Engine, recipe: ImageRecipe, tag: string, options: ImageOptions): Promise<ReadyImage> {
@@ -99,13 +110,14 @@ async function make(engine: Engine, recipe: ImageRecipe, tag: string, options: I
       say,
     }));
   say(`building the ${name}`);
+  const proxies = await buildProxies(settings.debianMirror);
   const context = tarOf([{ name: 'Dockerfile', content: Buffer.from(dockerfile) }, ...files]);
   try {
     const stream = (await engine.docker.buildImage(context as unknown as NodeJS.ReadableStream, {
       t: tag,
       // The classic builder: our private engine has no bridge, so its commands use the host's network.
       networkmode: 'host',
-      buildargs: { BASE: base.reference, ...proxies(process.env) },
+      buildargs: { BASE: base.reference, ...proxies },
       labels: { [LABEL]: sha256(dockerfile), [BASE_LABEL]: base.how },
       rm: true,
       forcerm: true,
