@@ -33,7 +33,8 @@ export default defineConfig({
           maxWorkers: 2,
           setupFiles: ['test/support/own-folders.ts'],
           testTimeout: 15 * 60_000,
-          hookTimeout: 10 * 60_000,
+          // A new machine first makes the engine, the build image and the boot image, with the unit tests beside that.
+          hookTimeout: 20 * 60_000,
         },
       },
       {

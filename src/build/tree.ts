@@ -12,6 +12,7 @@ import { type Tarball, TREE, unpackScript } from './scripts.ts';
 /**
  * What must be there before a cell's first container starts: on the shelf the sources in their canonical form, and below /cell the
  * script that unpacks them and the recipe's files. Mini-OS that Xen's own tarball brings must be the one that is pinned.
+ * @throws SourceError SOURCE_ARCHIVE_BROKEN for a tarball that a Makefile could not use
  */
 export function treeInputs(
   recipe: Recipe,
@@ -23,7 +24,16 @@ export function treeInputs(
   for (const ref of recipe.sources) {
     const stored = sources.get(ref.name);
     if (!stored) throw new Error(`no source ${ref.name}`);
-    const name = `${ref.name}-${stored.record.sha256}`;
+    const { record } = stored;
+    // Another folder is most likely another release.
+    if (record.top !== ref.top && recipe.placements.some(({ source, as }) => source === ref.name && as !== undefined)) {
+      throw new SourceError('SOURCE_ARCHIVE_BROKEN', `${ref.name}'s tarball cannot be used by the Makefile that unpacks it`, {
+        expected: `a folder ${ref.top} at its top`,
+        got: record.top,
+        hint: 'pack it anew with that folder, or give a git repository as its origin',
+      });
+    }
+    const name = `${ref.name}-${record.sha256}`;
     tarballs.set(ref.name, { file: `${SHELF}/${name}`, top: ref.top });
     shelf.push({ name, make: () => canonicalFile(stored, ref, partsOfXen(ref.name, recipe, sources)) });
   }
