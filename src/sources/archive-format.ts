@@ -98,6 +98,7 @@ export function decompressed(
   const args = format === 'xz' ? ['-dc', '-T1', `--memlimit-decompress=${XZ_MEMORY}`] : ['-dc'];
   const child = spawn(tool, args, { stdio: ['pipe', 'pipe', 'pipe'], env: { PATH: process.env['PATH'], LC_ALL: 'C' } });
   let complaint = '';
+  let stopped = false;
   child.stderr.on('data', (chunk: Buffer) => {
     complaint = `${complaint}${chunk.toString()}`.slice(0, 2000);
   });
@@ -110,7 +111,8 @@ export function decompressed(
       ),
     );
     child.on('close', (code) => {
-      if (code === 0) resolve();
+      // Where the reader has given up, its reason counts, not the end of the program that it stopped.
+      if (code === 0 || (code === null && stopped)) resolve();
       else if (/Memory usage limit reached/.test(complaint))
         reject(
           new SourceError('SOURCE_TOO_LARGE', `${name} needs too much memory to unpack`, {
@@ -127,9 +129,11 @@ export function decompressed(
   child.stdin.on('error', () => {});
   const flowed = settled(pipeline(child.stdout, meter));
   meter.on('close', () => {
+    if (meter.writableFinished) return;
     // Nobody reads any more: the program would wait for ever.
+    stopped = true;
     file.destroy();
-    if (child.exitCode === null) child.kill();
+    child.kill();
   });
   return { stream: meter, done: settled(ended.then(() => flowed)) };
 }

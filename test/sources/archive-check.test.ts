@@ -50,6 +50,16 @@ describe('a good tarball', () => {
     expect((await checkArchive(file, 'hard')).tree).toBe(other.git('rev-parse', 'HEAD^{tree}'));
   });
 
+  test.each(['gzip', 'xz', 'bzip2'] as const)('with a damaged header inside %s is refused with that reason', async (tool) => {
+    const bytes = await makeTar([{ name: 't/large', content: Buffer.alloc(400_000, 'x') }, { name: 't/next' }]);
+    bytes.write('9', bytes.indexOf('t/next') + 100);
+    const file = put(folder, `damaged.${tool}`, compress(tool, bytes));
+    await expect(checkArchive(file, 'it')).rejects.toMatchObject({
+      code: 'SOURCE_ARCHIVE_BROKEN',
+      message: expect.stringContaining('Invalid tar header'),
+    });
+  });
+
   test('may write its names with ./ in front', async () => {
     const source = join(folder, 'dot');
     mkdirSync(join(source, 'top'), { recursive: true });
