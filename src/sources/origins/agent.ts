@@ -1,10 +1,28 @@
-import { Agent, type Dispatcher, EnvHttpProxyAgent, interceptors, ProxyAgent } from 'undici';
+import { Agent, DecoratorHandler, type Dispatcher, EnvHttpProxyAgent, interceptors, ProxyAgent } from 'undici';
 import { SourceError } from '../../errors.ts';
 import { certificateProblem, trusted } from './certificates.ts';
 import { inExemptNetwork, isLoopback, namedProxies, noProxy, proxyFor, proxyUrl, shownProxy } from './proxy.ts';
 
 /** Everything that decides how requests are sent. */
 const VARIABLES = ['http_proxy', 'https_proxy', 'all_proxy', 'no_proxy', 'SSL_CERT_FILE'].flatMap((name) => [name, name.toUpperCase()]);
+
+/** Where the request of an error went: a redirect may have led it to another server than the first. */
+const places = new WeakMap<Error, string>();
+
+/** Notes where a request went that fails. */
+class Noting extends DecoratorHandler implements Dispatcher.DispatchHandler {
+  readonly #origin: string;
+  readonly #next: Dispatcher.DispatchHandler;
+  constructor(next: Dispatcher.DispatchHandler, origin: string) {
+    super(next);
+    this.#next = next;
+    this.#origin = origin;
+  }
+  onResponseError(controller: Dispatcher.DispatchController, error: Error): void {
+    places.set(error, this.#origin);
+    this.#next.onResponseError?.(controller, error);
+  }
+}
 
 const made = new Map<string, Dispatcher>();
 
@@ -58,26 +76,29 @@ function demandUrl(url: string | undefined, shown = '', where = ''): void {
  */
 export function agent(url: string, proxy?: string): Dispatcher {
   const secure =
-    url.startsWith('https:') ||
-    /^https:/.test(proxy ?? '') ||
+    /^https:/i.test(url) ||
+    /^https:/i.test(proxy ?? '') ||
     Object.values(namedProxies(process.env)).some((one) => one?.url.startsWith('https:'));
   const environment = VARIABLES.map((name) => process.env[name] ?? '').join('\n');
-  const base = once(JSON.stringify([secure, proxy, environment]), () => {
-    if (proxy === undefined) return byEnvironment(secure);
-    if (proxy === 'DIRECT') return new Agent(options(secure));
-    demandUrl(proxyUrl(proxy), shownProxy(proxy), 'the configuration of apt');
-    const through = new ProxyAgent({ ...options(secure), uri: proxyUrl(proxy) });
-    return new Agent(options(secure)).compose(
-      (direct) => (request, handler) =>
-        isLoopback(String(request.origin)) ? direct(request, handler) : through.dispatch(request, handler),
-    );
-  });
-  const onlySecure: Dispatcher.DispatcherComposeInterceptor = (dispatch) => (request, handler) => {
-    if (url.startsWith('https:') && String(request.origin).startsWith('http:'))
-      throw new Error('the server leads from https to a place without it');
-    return dispatch(request, handler);
+  const base = (tls: boolean) =>
+    once(JSON.stringify([tls, proxy, environment]), () => {
+      if (proxy === undefined) return byEnvironment(tls);
+      if (proxy === 'DIRECT') return new Agent(options(tls));
+      demandUrl(proxyUrl(proxy), shownProxy(proxy), 'the configuration of apt');
+      const through = new ProxyAgent({ ...options(tls), uri: proxyUrl(proxy) });
+      return new Agent(options(tls)).compose(
+        (direct) => (request, handler) =>
+          isLoopback(String(request.origin)) ? direct(request, handler) : through.dispatch(request, handler),
+      );
+    });
+  const eachHop: Dispatcher.DispatcherComposeInterceptor = (dispatch) => (request, handler) => {
+    const origin = String(request.origin);
+    if (/^https:/i.test(url) && origin.startsWith('http:')) throw new Error('the server leads from https to a place without it');
+    const noting = new Noting(handler, origin);
+    // A redirect from http to https: only now certificates are wanted.
+    return origin.startsWith('https:') && !secure ? base(true).dispatch(request, noting) : dispatch(request, noting);
   };
-  return base.compose(onlySecure, interceptors.redirect({ maxRedirections: 5 }));
+  return base(secure).compose(eachHop, interceptors.redirect({ maxRedirections: 5 }));
 }
 
 /**
@@ -87,14 +108,15 @@ export function agent(url: string, proxy?: string): Dispatcher {
  */
 export function requestProblem(error: unknown, url: string, proxy?: string): { reason: string; hint?: string } {
   const certificate = certificateProblem(error);
+  const place = (error instanceof Error ? places.get(error) : undefined) ?? url;
   const { code, message, hint } = error as { code?: string; message?: string; hint?: string };
   const words =
     { ENOTFOUND: 'no such host', EAI_AGAIN: 'no such host', ECONNREFUSED: 'connection refused' }[code ?? ''] ??
     (message || code || 'unknown failure');
   const reason = certificate?.reason ?? words;
   const asked =
-    proxy === undefined ? proxyFor(url) : proxy === 'DIRECT' ? undefined : { shown: shownProxy(proxy), variable: "apt's configuration" };
-  if (!asked || isLoopback(url)) return { reason, ...((certificate ?? hint) ? { hint: certificate?.hint ?? (hint as string) } : {}) };
+    proxy === undefined ? proxyFor(place) : proxy === 'DIRECT' ? undefined : { shown: shownProxy(proxy), variable: "apt's configuration" };
+  if (!asked || isLoopback(place)) return { reason, ...((certificate ?? hint) ? { hint: certificate?.hint ?? (hint as string) } : {}) };
   return {
     reason: `${reason} (through the proxy ${asked.shown}, named by ${asked.variable})`,
     hint: certificate?.hint ?? `check the proxy and its password in ${asked.variable}, or name the host in no_proxy`,

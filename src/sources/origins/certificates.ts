@@ -1,10 +1,11 @@
+import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import * as tls from 'node:tls';
 import { SourceError } from '../../errors.ts';
 
 /**
  * The certificates of SSL_CERT_FILE, which OpenSSL's programs honour.
- * @throws SourceError DOWNLOAD_FAILED where it cannot be read or has none
+ * @throws SourceError DOWNLOAD_FAILED where it cannot be read, has none, or has a damaged one
  */
 function ofFile(file: string): string[] {
   const wrong = (why: string, cause?: unknown) =>
@@ -20,6 +21,14 @@ function ofFile(file: string): string[] {
   }
   const found = text.match(/-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g);
   if (!found) throw wrong('it contains no PEM certificate');
+  // OpenSSL leaves out one that it cannot read, and says nothing.
+  for (const [i, one] of found.entries()) {
+    try {
+      new X509Certificate(one);
+    } catch (error) {
+      throw wrong(`certificate ${i + 1} in it is damaged`, error);
+    }
+  }
   return found;
 }
 
@@ -47,8 +56,11 @@ const UNTRUSTED: Record<string, string> = {
 
 /** The reason and what to try, where an error is about a server's certificate. */
 export function certificateProblem(error: unknown): { reason: string; hint: string } | undefined {
-  const { code = '' } = error as { code?: string };
-  const reason = UNTRUSTED[code];
+  const { code: own = '', cause } = error as { code?: string; cause?: { code?: string } };
+  // undici wraps a proxy's certificate that is for another name.
+  const ofProxy = own === 'UND_ERR_PRX_TLS';
+  const code = ofProxy ? (cause?.code ?? '') : own;
+  const reason = ofProxy ? UNTRUSTED[code]?.replace('its', "the proxy's") : UNTRUSTED[code];
   if (reason === undefined) return undefined;
   const hint = /EXPIRED|NOT_YET/.test(code)
     ? "check this machine's clock, then ask who runs the server"

@@ -89,8 +89,13 @@ export async function download(url: string, file: string, options: DownloadOptio
 }
 
 function isNetworkError(error: unknown): boolean {
-  const code = (error as { code?: unknown }).code;
-  return typeof code === 'string' && /^(UND_ERR_(?!INVALID_ARG)|ECONN|EPIPE|ETIMEDOUT|EAI_AGAIN|ENETUNREACH|EHOSTUNREACH|HPE_)/.test(code);
+  const { code, message } = error as { code?: unknown; message?: string };
+  // A proxy that refuses a password or a host does so again; wrong passwords may lock an account.
+  if (/^Proxy response \(4(?!08|25|29)/.test(message ?? '')) return false;
+  return (
+    typeof code === 'string' &&
+    /^(UND_ERR_(?!INVALID_ARG|PRX_TLS)|ECONN|EPIPE|ETIMEDOUT|EAI_AGAIN|ENETUNREACH|EHOSTUNREACH|HPE_)/.test(code)
+  );
 }
 
 /** The header for user name and password of a URL, which the agent does not look at. */

@@ -33,7 +33,8 @@ function escaped(text: string): string {
 
 /** A proxy as people write it, as a URL: without a scheme it is http, and its password may have any character. */
 export function proxyUrl(value: string): string {
-  const [, scheme = 'http://', rest = ''] = /^([a-z][a-z0-9+.-]*:\/\/)?(.*)$/is.exec(value) ?? [];
+  const [, given = 'http://', rest = ''] = /^([a-z][a-z0-9+.-]*:\/\/)?(.*)$/is.exec(value) ?? [];
+  const scheme = given.toLowerCase();
   const at = rest.lastIndexOf('@');
   if (at < 0) return scheme + rest;
   const [user = '', ...password] = rest.slice(0, at).split(':');
@@ -66,26 +67,31 @@ const hostOf = (url: string) =>
     .replace(/\.$/, '')
     .toLowerCase();
 
+const LOOPBACK = new BlockList();
+LOOPBACK.addSubnet('127.0.0.0', 8, 'ipv4');
+LOOPBACK.addAddress('::1', 'ipv6');
+
+/** Whether an address is in a list. An IPv4 address may be written as one of IPv6 (::ffff:10.0.0.1). */
+const contains = (list: BlockList, host: string) => isIP(host) !== 0 && list.check(host, isIP(host) === 4 ? 'ipv4' : 'ipv6');
+
 /** Whether a URL leads to this machine itself. Nobody else can be asked for that. */
 export function isLoopback(url: string): boolean {
   const host = hostOf(url);
-  return (
-    host === 'localhost' || host.endsWith('.localhost') || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host) || /^::ffff:7f/.test(host)
-  );
+  return host === 'localhost' || host.endsWith('.localhost') || contains(LOOPBACK, host);
 }
 
-/** Whether an address lies in a network that no_proxy names, such as 10.0.0.0/8. */
+/** Whether no_proxy names an address, or a network that it is in, such as 10.0.0.0/8. An address may be written in any form. */
 export function inExemptNetwork(url: string, env: Environment): boolean {
   const host = hostOf(url);
-  const family = isIP(host);
-  if (family === 0) return false;
+  if (isIP(host) === 0) return false;
   const list = new BlockList();
   for (const entry of noProxy(env).split(/[\s,]+/)) {
-    const [, address = '', bits = ''] = /^\[?([0-9a-f.:]+)\]?\/(\d{1,3})$/i.exec(entry) ?? [];
-    const kind = isIP(address);
-    if (kind !== 0 && Number(bits) <= (kind === 4 ? 32 : 128)) list.addSubnet(address, Number(bits), kind === 4 ? 'ipv4' : 'ipv6');
+    const [, address = '', bits] = /^\[?([0-9a-f.:]+)\]?(?:\/(\d{1,3}))?$/i.exec(entry) ?? [];
+    const longest = { 0: -1, 4: 32, 6: 128 }[isIP(address)] ?? -1;
+    const prefix = bits === undefined ? longest : Number(bits);
+    if (longest > 0 && prefix <= longest) list.addSubnet(address, prefix, longest === 32 ? 'ipv4' : 'ipv6');
   }
-  return list.check(host, family === 4 ? 'ipv4' : 'ipv6');
+  return contains(list, host);
 }
 
 /** Whether no_proxy names a host, as a name, a domain or a host with a port. undici decides the same for its own requests. */
@@ -112,7 +118,8 @@ function isExempt(url: string, env: Environment): boolean {
  * @param url http or https
  */
 export function proxyFor(url: string, env: Environment = process.env): NamedProxy | undefined {
-  const proxy = namedProxies(env)[url.startsWith('https:') ? 'https' : 'http'];
+  if (!URL.canParse(url)) return undefined;
+  const proxy = namedProxies(env)[new URL(url).protocol === 'https:' ? 'https' : 'http'];
   if (!proxy || isLoopback(url) || inExemptNetwork(url, env) || isExempt(url, env)) return undefined;
   return proxy;
 }
@@ -121,7 +128,7 @@ export function proxyFor(url: string, env: Environment = process.env): NamedProx
 export function proxyEnvironment(url: string, env: Environment = process.env): NodeJS.ProcessEnv {
   const all = ['http_proxy', 'https_proxy', 'all_proxy', 'no_proxy'].flatMap((name) => [name, name.toUpperCase()]);
   const none = Object.fromEntries(all.map((name) => [name, undefined]));
-  if (!/^https?:/.test(url)) return none;
+  if (!/^https?:/i.test(url)) return none;
   const proxy = proxyFor(url, env);
   return proxy ? { ...none, http_proxy: proxy.url, https_proxy: proxy.url } : { ...none, no_proxy: '*' };
 }

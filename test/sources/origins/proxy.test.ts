@@ -101,6 +101,13 @@ describe('which proxy is taken', () => {
     ['a network in no_proxy', 'http://10.1.2.3/x', { http_proxy: 'http://a:1', no_proxy: '192.168.0.0/16, 10.0.0.0/8' }, undefined],
     ['another network', 'http://11.1.2.3/x', { http_proxy: 'http://a:1', no_proxy: '10.0.0.0/8' }, 'http://a:1'],
     ['a network of IPv6', 'http://[fd00::5]/x', { http_proxy: 'http://a:1', no_proxy: 'fd00::/8' }, undefined],
+    ['an address in another form', 'http://[fd00::5]/x', { http_proxy: 'http://a:1', no_proxy: 'FD00:0:0::5' }, undefined],
+    ['another address', 'http://10.0.0.2/x', { http_proxy: 'http://a:1', no_proxy: '10.0.0.1' }, 'http://a:1'],
+    ['an address with another port', 'http://10.0.0.1/x', { http_proxy: 'http://a:1', no_proxy: '10.0.0.1:8080' }, 'http://a:1'],
+    ['the subdomains of a domain', far, { http_proxy: 'http://a:1', no_proxy: 'x *.example.test' }, undefined],
+    ['the same, and the domain itself', 'http://example.test/', { http_proxy: 'http://a:1', no_proxy: '*.example.test' }, 'http://a:1'],
+    ['a URL in upper case', 'HTTPS://files.example.test/', { http_proxy: 'http://a:1', https_proxy: 'http://c:1' }, 'http://c:1'],
+    ['a proxy in upper case', far, { http_proxy: 'HTTP://a:1' }, 'http://a:1'],
     ['a domain', far, { http_proxy: 'http://a:1', NO_PROXY: '.example.test' }, undefined],
     ['a domain of a like name', 'http://myexample.test/', { http_proxy: 'http://a:1', NO_PROXY: 'example.test' }, 'http://a:1'],
     ['a host with another port', far, { http_proxy: 'http://a:1', no_proxy: 'files.example.test:8080' }, 'http://a:1'],
@@ -110,20 +117,40 @@ describe('which proxy is taken', () => {
     expect(proxyFor(url, env)?.url).toBe(proxy);
   });
 
-  test.each(['127.0.0.1', '127.9.9.9', '[::1]', 'localhost', 'registry.localhost', 'LOCALHOST.'])('%s is never proxied', (host) => {
-    expect(isLoopback(`http://${host}:5000/`)).toBe(true);
-    expect(proxyFor(`https://${host}:5000/`, { https_proxy: 'http://a:1', http_proxy: 'http://a:1' })).toBeUndefined();
-  });
+  test.each(['127.0.0.1', '127.9.9.9', '[::1]', '[0:0::1]', '[::ffff:127.1.2.3]', 'localhost', 'registry.localhost', 'LOCALHOST.'])(
+    '%s is never proxied',
+    (host) => {
+      expect(isLoopback(`http://${host}:5000/`)).toBe(true);
+      expect(proxyFor(`https://${host}:5000/`, { https_proxy: 'http://a:1', http_proxy: 'http://a:1' })).toBeUndefined();
+    },
+  );
 
-  test.each(['128.0.0.1', 'localhost.example.test', '127.example.test', '[::2]'])('%s is not this machine', (host) => {
-    expect(isLoopback(`http://${host}/`)).toBe(false);
-  });
+  test.each(['128.0.0.1', 'localhost.example.test', '127.example.test', '[::2]', '[::ffff:0.127.0.1]'])(
+    '%s is not this machine',
+    (host) => {
+      expect(isLoopback(`http://${host}/`)).toBe(false);
+    },
+  );
 
   test('whatever no_proxy says, nothing is thrown', () => {
     fc.assert(
       fc.property(fc.string(), fc.ipV4(), (text, host) => {
         expect(typeof inExemptNetwork(`http://${host}/`, { no_proxy: text })).toBe('boolean');
         proxyFor(`http://${host}/`, { no_proxy: text, http_proxy: 'a:1' });
+      }),
+    );
+  });
+
+  test('text that is not a URL goes through no proxy', () => {
+    expect(proxyFor('http://a b/', { http_proxy: 'a:1' })).toBeUndefined();
+  });
+
+  test('an address of IPv6 is exempt in every form that it has', () => {
+    fc.assert(
+      fc.property(fc.ipV6(), (address) => {
+        const { hostname } = new URL(`http://[${address}]/`);
+        for (const no_proxy of [address, address.toUpperCase(), `[${address}]`, `${address}/128`])
+          expect(proxyFor(`http://${hostname}/`, { http_proxy: 'a:1', no_proxy })).toBeUndefined();
       }),
     );
   });
@@ -209,11 +236,58 @@ describe('a proxy that fails is named, without its password', () => {
     }
   });
 
+  test.each([
+    [403, 'a host that it refuses'],
+    [407, 'a wrong password, which could lock the account'],
+  ])('one that answers CONNECT with %i is asked once: %s', async (status) => {
+    const proxy = await httpProxy(plain, status);
+    environment({ https_proxy: `http://user:secret@${proxy.address}` });
+    const error = await download('https://files.example.test/x', fresh(), { limit: 1000, retries: 2, backoff: 1 }).catch(
+      (reason) => reason,
+    );
+    expect(error).toMatchObject({ code: 'DOWNLOAD_FAILED', hint: expect.stringContaining('https_proxy') });
+    expect(error.message).toContain(`${status}`);
+    expect(error.message).toContain(`through the proxy http://${proxy.address}, named by https_proxy`);
+    expect(proxy.asked).toEqual(['CONNECT files.example.test:443']);
+  });
+
+  test('one that answers CONNECT with 503 is asked again', async () => {
+    const proxy = await httpProxy(plain, 503);
+    environment({ https_proxy: proxy.address });
+    const error = await download('https://files.example.test/x', fresh(), { limit: 1000, retries: 2, backoff: 1 }).catch(
+      (reason) => reason,
+    );
+    expect(error).toMatchObject({ code: 'DOWNLOAD_FAILED', got: '3 tries, all failed' });
+    expect(proxy.asked).toHaveLength(3);
+  });
+
+  test('text that is not a URL is reported as a failed download', async () => {
+    environment({ http_proxy: 'http://user:secret@proxy:1' });
+    await expect(get('http://a b/')).rejects.toMatchObject({ code: 'DOWNLOAD_FAILED' });
+  });
+
   test.each(['ftp://proxy:1', 'http://', 'http://a b:1'])('one that is not a proxy: %s', async (value) => {
     environment({ http_proxy: value });
     const error = await get('http://files.example.test/x').catch((reason) => reason);
     expect(error).toMatchObject({ code: 'DOWNLOAD_FAILED', message: expect.stringContaining('http_proxy names the proxy') });
   });
+});
+
+test.each([
+  [
+    'which a redirect leads to',
+    'http://user:secret@127.0.0.1:1',
+    'http://files.example.test/x',
+    'through the proxy http://127.0.0.1:1, named by http_proxy',
+  ],
+  ['but not one that was not asked', undefined, 'http://127.0.0.1:1/x', 'connection refused'],
+])('a proxy that fails is named, %s', async (_what, given, location, said) => {
+  const redirecting = await listening(createHttp((_request, response) => void response.writeHead(302, { location }).end()));
+  const proxy = await httpProxy(redirecting);
+  environment({ http_proxy: given ?? proxy.address });
+  const first = given === undefined ? 'http://files.example.test/' : `http://127.0.0.1:${redirecting}/`;
+  const error = await get(first).catch((reason) => reason);
+  expect(error.message.endsWith(given === undefined ? said : `(${said})`)).toBe(true);
 });
 
 describe('certificates', () => {
