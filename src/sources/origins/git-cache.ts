@@ -39,7 +39,14 @@ export async function cachedRepository(url: string, commit: string, cache: strin
   return oneByOne(repository, () => fetchInto(repository, url, commit, limit, signal));
 }
 
-async function fetchInto(repository: string, url: string, commit: string, limit: number, signal?: AbortSignal): Promise<string> {
+async function fetchInto(
+  repository: string,
+  url: string,
+  commit: string,
+  limit: number,
+  signal?: AbortSignal,
+  again = true,
+): Promise<string> {
   await madeReady(repository, signal);
   const tag = tagRefspec(commit);
   if (!tag && (await git(repository, ['cat-file', '-e', `${commit}^{commit}`], { signal })).code === 0) return repository;
@@ -48,8 +55,25 @@ async function fetchInto(repository: string, url: string, commit: string, limit:
   if (shallow.code === 0) return repository;
   // Servers may refuse a bare commit id: then all tags and heads. Branches that are gone go here, too.
   const all = await fetch('--prune', '--', url, '+refs/heads/*:refs/heads/*', '+refs/tags/*:refs/tags/*');
-  if (all.code !== 0) throw refused(all);
-  return repository;
+  if (all.code === 0) return repository;
+  // A damaged copy makes each fetch fail. It is fetched again, once.
+  if (!again || !(await isDamaged(repository, signal))) throw refused(all);
+  await rm(repository, { recursive: true, force: true });
+  return fetchInto(repository, url, commit, limit, signal, false);
+}
+
+/** Whether objects of a cached copy cannot be read. An empty copy is sound. All are read: no reference leads to a fetched commit. */
+async function isDamaged(repository: string, signal?: AbortSignal): Promise<boolean> {
+  return (await git(repository, ['fsck', '--no-dangling', '--no-progress'], { signal })).code !== 0;
+}
+
+/** Remove a cached copy that is damaged, so that it is fetched again. @returns whether it was */
+export async function dropDamaged(repository: string, signal?: AbortSignal): Promise<boolean> {
+  return oneByOne(repository, async () => {
+    if (!(await isDamaged(repository, signal))) return false;
+    await rm(repository, { recursive: true, force: true });
+    return true;
+  });
 }
 
 function refused({ stderr }: RunResult): SourceError {
@@ -77,35 +101,36 @@ async function madeReady(repository: string, signal?: AbortSignal): Promise<void
   if (made.code !== 0) throw new SourceError('SOURCE_UNAVAILABLE', `git cannot create ${repository}: ${made.stderr.trim()}`);
 }
 
-/** Bytes of a repository's packs, those under way included. */
-async function packed(repository: string): Promise<number> {
-  const folder = join(repository, 'objects', 'pack');
-  const names = await readdir(folder).catch(() => []);
+/** Bytes of all that a repository holds, what is under way included. Dumb servers give loose objects, others packs. */
+async function held(repository: string): Promise<number> {
+  const entries = await readdir(join(repository, 'objects'), { recursive: true, withFileTypes: true }).catch(() => []);
   const sizes = await Promise.all(
-    names.map((name) =>
-      stat(join(folder, name))
-        .then(({ size }) => size)
-        .catch(() => 0),
-    ),
+    entries
+      .filter((entry) => entry.isFile())
+      .map((entry) =>
+        stat(join(entry.parentPath, entry.name)).then(
+          ({ size }) => size,
+          () => 0,
+        ),
+      ),
   );
   return sizes.reduce((sum, size) => sum + size, 0);
 }
 
 /** Fetch, and stop it as soon as it has brought more than the limit: git has no such limit of its own. */
 async function measuredFetch(repository: string, args: string[], url: string, limit: number, signal?: AbortSignal): Promise<RunResult> {
-  const most = (await packed(repository)) + limit;
+  const most = (await held(repository)) + limit;
   const stop = new AbortController();
   const watch = setInterval(() => {
-    void packed(repository).then((size) => {
+    void held(repository).then((size) => {
       if (size > most) stop.abort();
     });
   }, MEASURED_MS);
   const both = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal;
   const options: GitOptions = { signal: both, protocols: 'https:http:git:ssh:file', env: proxyEnvironment(url) };
   try {
-    // Everything goes into a pack, so that the packs are all that there is to measure.
-    const result = await git(repository, ['-c', 'fetch.unpackLimit=1', ...args], options);
-    if ((await packed(repository)) <= most) return result;
+    const result = await git(repository, args, options);
+    if ((await held(repository)) <= most) return result;
   } catch (error) {
     if (!stop.signal.aborted) throw error;
   } finally {

@@ -4,7 +4,8 @@ import { SourceError } from '../../errors.ts';
 import { type RunResult, run } from '../../util/process.ts';
 
 /** Variables of git that say how to reach a remote. All others could lead git to another repository, or another format. */
-const KEPT = /^GIT_(SSH|SSH_COMMAND|SSH_VARIANT|ASKPASS|PROXY_COMMAND|SSL_CAINFO|SSL_CAPATH|PROXY_SSL_CAINFO|CONFIG_GLOBAL)$/;
+const KEPT =
+  /^GIT_(SSH|SSH_COMMAND|SSH_VARIANT|ASKPASS|PROXY_COMMAND|SSL_CAINFO|SSL_CAPATH|SSL_CERT|SSL_KEY|PROXY_SSL_CAINFO|CONFIG_GLOBAL)$/;
 
 /** The environment that git gets. */
 export function gitEnvironment(protocols: string, env: NodeJS.ProcessEnv = process.env): NodeJS.ProcessEnv {

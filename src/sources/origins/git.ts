@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { createWriteStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { fileURLToPath } from 'node:url';
 import { pack } from 'tar-stream';
@@ -8,7 +9,7 @@ import { SourceError } from '../../errors.ts';
 import { ifThere } from '../../util/files.ts';
 import { ARCHIVE_LIMITS } from '../archive-format.ts';
 import { timeOfCommit } from '../git-tree.ts';
-import { cachedRepository, ofOtherFormat } from './git-cache.ts';
+import { cachedRepository, dropDamaged, ofOtherFormat } from './git-cache.ts';
 import { git, gitArguments, gitDirOf, gitEnvironment, objectFormat } from './git-run.ts';
 
 /** Bytes of one file in a tree: it is in memory while it is written. */
@@ -94,13 +95,36 @@ export async function gitTarball(
   limit: number = ARCHIVE_LIMITS.unpacked,
 ): Promise<GitTarball> {
   const repository = await localRepository(url, commit, cache, limit, signal);
+  try {
+    return await tarballFrom(repository, commit, top, file, limit, signal);
+  } catch (error) {
+    // A copy in the cache can be fetched again; a repository of the user's cannot.
+    const cached = repository.startsWith(join(cache, '/'));
+    const unreadable = error instanceof SourceError && error.code === 'SOURCE_UNAVAILABLE';
+    if (!cached || !unreadable || !(await dropDamaged(repository, signal))) throw error;
+    return tarballFrom(await localRepository(url, commit, cache, limit, signal), commit, top, file, limit, signal);
+  }
+}
+
+async function tarballFrom(
+  repository: string,
+  commit: string,
+  top: string,
+  file: string,
+  limit: number,
+  signal?: AbortSignal,
+): Promise<GitTarball> {
   const full = await git(repository, ['rev-parse', '--verify', '--quiet', '--end-of-options', `${commit}^{commit}`], { signal });
   const id = full.stdout.toString().trim();
   if (full.code !== 0 || !/^[0-9a-f]{40}$/.test(id)) throw await noCommit(repository, commit, signal);
   const commitObject = (await git(repository, ['cat-file', 'commit', id], { signal })).stdout;
-  const listing = await git(repository, ['ls-tree', '-r', '-l', '-z', '--full-tree', id], { signal });
+  const listing = await git(repository, ['ls-tree', '-r', '-t', '-l', '-z', '--full-tree', id], { signal });
+  if (listing.code === null) throw tooManyFiles();
   if (listing.code !== 0) throw new SourceError('SOURCE_UNAVAILABLE', `its tree cannot be read: ${listing.stderr.trim()}`);
-  const entries = listing.stdout.toString('utf8').split('\0').filter(Boolean).map(parseEntry);
+  const lines = listing.stdout.toString('utf8').split('\0').filter(Boolean);
+  if (lines.length > ARCHIVE_LIMITS.entries) throw tooManyFiles();
+  // Folders are listed so that one with nothing but folders in it is counted, too.
+  const entries = lines.filter((line) => !/^\d{6} tree /.test(line)).map(parseEntry);
   demandSmall(entries, limit);
   const mtime = new Date(timeOfCommit(commitObject) * 1000);
   const tar = pack();
@@ -135,13 +159,18 @@ interface ListedEntry {
   path: string;
 }
 
+const tooManyFiles = () =>
+  new SourceError('SOURCE_TOO_LARGE', 'its tree has too many files and folders', {
+    expected: `at most ${ARCHIVE_LIMITS.entries}`,
+    hint: 'use another origin',
+  });
+
 /** @throws SourceError SOURCE_TOO_LARGE for a tree with more than an archive may hold */
 function demandSmall(entries: readonly ListedEntry[], limit: number): void {
   const tooLarge = (what: string, expected: string, hint: string) => {
     throw new SourceError('SOURCE_TOO_LARGE', `its tree has ${what}`, { expected, hint });
   };
   const raise = 'raise limits.source in the configuration';
-  if (entries.length > ARCHIVE_LIMITS.entries) tooLarge('too many files', `at most ${ARCHIVE_LIMITS.entries}`, 'use another origin');
   const large = entries.find(({ size }) => size > LARGEST_FILE);
   if (large) tooLarge(`a file that is too large: ${large.path.slice(0, 200)}`, `at most ${LARGEST_FILE} bytes`, 'use another origin');
   if (entries.reduce((sum, { size }) => sum + size, 0) > limit) tooLarge('more content than is allowed', `at most ${limit} bytes`, raise);

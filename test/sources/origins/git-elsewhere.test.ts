@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { gitTarball, isRepository } from '../../../src/sources/origins/git.ts';
@@ -8,6 +8,7 @@ import { gitEnvironment } from '../../../src/sources/origins/git-run.ts';
 import { parseOrigin } from '../../../src/sources/origins/spec.ts';
 import { makeRepo } from '../../support/git-repo.ts';
 import { gitServer } from '../../support/git-server.ts';
+import { serve } from '../../support/http-server.ts';
 import { tempFolder } from '../../support/tar-maker.ts';
 
 /** Git origins on machines whose git is set up in other ways. */
@@ -104,6 +105,46 @@ test('git gets none of the variables that would lead it elsewhere, and those tha
   ).toEqual(['GIT_SSH_COMMAND', 'PATH']);
 });
 
+describe('a cached copy that is damaged on disk is fetched again', () => {
+  /** Spoil the only pack of a cache. */
+  function spoil(at: string, from: (size: number) => number): void {
+    const packs = join(at, 'cache', readdirSync(join(at, 'cache'))[0] ?? '', 'objects/pack');
+    const pack = join(packs, readdirSync(packs).find((name) => name.endsWith('.pack')) ?? '');
+    const bytes = readFileSync(pack);
+    bytes.fill(0xff, from(bytes.length), from(bytes.length) + 40);
+    chmodSync(pack, 0o644);
+    writeFileSync(pack, bytes);
+  }
+  // More objects than git leaves loose.
+  const many = Object.fromEntries(Array.from({ length: 150 }, (_, n) => [`file-${n}`, `content ${n} ${'x'.repeat(200)}`]));
+
+  test.each([
+    ['at its beginning, where the commit is', () => 20],
+    ['at its end, where contents of files are', (size: number) => size - 100],
+  ])('%s', async (_where, from) => {
+    const path = join(folder, 'many');
+    if (!existsSync(path)) makeRepo(path).commit(many);
+    const id = execFileSync('git', ['-C', path, 'rev-parse', 'HEAD'], { encoding: 'utf8' }).trim();
+    const at = fresh();
+    await make(`${server}/many`, id, at);
+    const first = readFileSync(join(at, 'out.tar'));
+    spoil(at, from);
+    expect((await make(`${server}/many`, id, at)).commit).toBe(id);
+    expect(readFileSync(join(at, 'out.tar')).equals(first)).toBe(true);
+  });
+
+  test('a sound copy stays where the server cannot be reached', async () => {
+    const at = fresh();
+    const gone = `${server}/gone`;
+    const other = makeRepo(join(folder, 'gone'));
+    const [one, two] = [other.commit({ a: '1' }), other.commit({ a: '2' })];
+    await make(gone, one, at);
+    rmSync(other.path, { recursive: true });
+    await expect(make(gone, two, at)).rejects.toMatchObject({ code: 'SOURCE_UNAVAILABLE' });
+    expect((await make(gone, one, at)).commit).toBe(one);
+  });
+});
+
 describe('words that tell the cause', () => {
   test.each([
     ['on this machine', () => join(folder, 'renamed')],
@@ -161,6 +202,31 @@ describe('limits.source', () => {
     // With room for it, it comes.
     expect((await make(`${server}/large`, id, at, 20_000_000)).commit).toBe(id);
     expect(statSync(join(at, 'out.tar')).size).toBeGreaterThan(6_000_000);
+  });
+
+  test('stops a fetch from a server that has files alone (dumb HTTP), and leaves nothing of it', async () => {
+    const other = makeRepo(join(folder, 'dumb'));
+    for (const name of ['a', 'b', 'c']) writeFileSync(join(other.path, name), randomBytes(2_000_000));
+    const id = other.commit({ file: 'x' });
+    other.git('update-server-info');
+    const files = await serve((request, response) => {
+      const at = join(other.path, '.git', new URL(request.url ?? '', 'http://x').pathname);
+      if (existsSync(at) && statSync(at).isFile()) response.end(readFileSync(at));
+      else response.writeHead(404).end();
+    });
+    const at = fresh();
+    await expect(make(files.url, id, at, 1_000_000)).rejects.toMatchObject({ code: 'SOURCE_TOO_LARGE', expected: 'at most 1000000 bytes' });
+    expect(readdirSync(join(at, 'cache'))).toEqual([]);
+    expect((await make(files.url, id, at, 20_000_000)).commit).toBe(id);
+  });
+
+  test('a tree of nothing but folders, of which there are millions, is refused', async () => {
+    const other = makeRepo(join(folder, 'folders'));
+    const mktree = (input: string) => execFileSync('git', ['-C', other.path, 'mktree'], { input, encoding: 'utf8' }).trim();
+    let tree = mktree('');
+    for (let depth = 0; depth < 7; depth++) tree = mktree(Array.from({ length: 30 }, (_, n) => `040000 tree ${tree}\t${n}\n`).join(''));
+    const id = other.git('commit-tree', '-m', 'x', tree);
+    await expect(make(other.path, id)).rejects.toMatchObject({ code: 'SOURCE_TOO_LARGE', message: expect.stringContaining('folders') });
   });
 
   test('holds for the tree, too, also of a repository on this machine', async () => {
