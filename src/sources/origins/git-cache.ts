@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { SourceError } from '../../errors.ts';
 import { sha256 } from '../../util/hash.ts';
 import type { RunResult } from '../../util/process.ts';
+import { claim } from '../claim.ts';
 import { type GitOptions, git, objectFormat } from './git-run.ts';
 import { proxyEnvironment } from './proxy.ts';
 
@@ -25,8 +26,8 @@ function oneByOne<T>(key: string, work: () => Promise<T>): Promise<T> {
   return result;
 }
 
-/** A tag as git fetches it; undefined for a commit id. */
-const tagRefspec = (commit: string) => (/^[0-9a-f]{7,40}$/.test(commit) ? undefined : `+refs/tags/${commit}:refs/tags/${commit}`);
+/** Whether a text is a commit id, or the beginning of one. Everything else is the name of a tag or a branch. */
+const isId = (commit: string) => /^[0-9a-f]{7,40}$/.test(commit);
 
 /**
  * The cached copy of a remote repository, with a commit in it: an id is looked for there first, a tag is asked for again.
@@ -36,7 +37,17 @@ const tagRefspec = (commit: string) => (/^[0-9a-f]{7,40}$/.test(commit) ? undefi
  */
 export async function cachedRepository(url: string, commit: string, cache: string, limit: number, signal?: AbortSignal): Promise<string> {
   const repository = join(cache, `${sha256(url).slice(0, 16)}.git`);
-  return oneByOne(repository, () => fetchInto(repository, url, commit, limit, signal));
+  return oneByOne(repository, async () => {
+    await mkdir(cache, { recursive: true });
+    // Where another process uses the copy, its locks are its own.
+    const giveBack = await claim(repository);
+    try {
+      if (giveBack) await removeLeftovers(repository);
+      return await fetchInto(repository, url, commit, limit, signal);
+    } finally {
+      await giveBack?.();
+    }
+  });
 }
 
 async function fetchInto(
@@ -48,18 +59,66 @@ async function fetchInto(
   again = true,
 ): Promise<string> {
   await madeReady(repository, signal);
-  const tag = tagRefspec(commit);
-  if (!tag && (await git(repository, ['cat-file', '-e', `${commit}^{commit}`], { signal })).code === 0) return repository;
+  if (isId(commit) && (await git(repository, ['cat-file', '-e', `${commit}^{commit}`], { signal })).code === 0) return repository;
+  const ref = isId(commit) ? undefined : await remoteRef(repository, url, commit, signal);
   const fetch = (...args: string[]) => measuredFetch(repository, ['fetch', '--quiet', ...args], url, limit, signal);
-  const shallow = await fetch('--no-tags', '--depth=1', '--', url, tag ?? commit);
+  const wanted = ref === undefined ? commit : `+${ref}:${ref}`;
+  const shallow = await fetch('--no-tags', '--depth=1', '--', url, wanted);
   if (shallow.code === 0) return repository;
-  // Servers may refuse a bare commit id: then all tags and heads. Branches that are gone go here, too.
-  const all = await fetch('--prune', '--', url, '+refs/heads/*:refs/heads/*', '+refs/tags/*:refs/tags/*');
+  // Servers may refuse a bare commit id, or to give one commit alone: then the history of all tags and branches, or of this one.
+  const everything = ['+refs/heads/*:refs/heads/*', '+refs/tags/*:refs/tags/*'];
+  const all = await fetch('--no-tags', '--prune', '--', url, ...(ref === undefined ? everything : [wanted]));
   if (all.code === 0) return repository;
   // A damaged copy makes each fetch fail. It is fetched again, once.
   if (!again || !(await isDamaged(repository, signal))) throw refused(all);
   await rm(repository, { recursive: true, force: true });
   return fetchInto(repository, url, commit, limit, signal, false);
+}
+
+/** What a git that was killed has left: locks, which stop each later one, and halves of packs. */
+async function removeLeftovers(repository: string): Promise<void> {
+  const entries = await readdir(repository, { recursive: true, withFileTypes: true }).catch(() => []);
+  const left = entries.filter(({ name }) => name.endsWith('.lock') || /^tmp_/.test(name));
+  for (const { parentPath, name } of left) await rm(join(parentPath, name), { recursive: true, force: true });
+}
+
+/**
+ * The full name of a tag or branch of a remote repository, by its own list, so that nothing else is fetched.
+ * @throws SourceError SOURCE_UNAVAILABLE with what there is
+ */
+async function remoteRef(repository: string, url: string, name: string, signal?: AbortSignal): Promise<string> {
+  const listed = await git(repository, ['ls-remote', '--heads', '--tags', '--refs', '--', url], remote(url, signal));
+  if (listed.code !== 0) throw refused(listed);
+  const refs = listed.stdout
+    .toString('utf8')
+    .split('\n')
+    .flatMap((line) => /^[0-9a-f]+\t(refs\/\S+)$/.exec(line)?.[1] ?? []);
+  const [ref, other] = ['tags', 'heads']
+    .map((kind) => `refs/${kind}/${name}`)
+    .sort((a, b) => Number(refs.includes(b)) - Number(refs.includes(a)));
+  if (ref === undefined || !refs.includes(ref))
+    throw notThere(
+      name,
+      refs.map((one) => one.replace(/^refs\/\w+\//, '')),
+    );
+  // One of an earlier fetch would be found in its place.
+  if (other !== undefined && !refs.includes(other)) await git(repository, ['update-ref', '-d', other], { signal });
+  return ref;
+}
+
+/** How a remote repository is reached. */
+const remote = (url: string, signal?: AbortSignal): GitOptions => ({
+  signal,
+  protocols: 'https:http:git:ssh:file',
+  env: proxyEnvironment(url),
+});
+
+/** The error for a commit, tag or branch that a repository does not have, with what it has. */
+export function notThere(commit: string, names: readonly string[]): SourceError {
+  return new SourceError('SOURCE_UNAVAILABLE', `it has no commit, tag or branch ${commit}`, {
+    ...(names.length > 0 ? { got: `${names.slice(0, 5).join(', ')}${names.length > 5 ? ', …' : ''}` } : {}),
+    hint: 'update the repository (git fetch --tags), or name another commit after a #. A branch may have been renamed',
+  });
 }
 
 /** Whether objects of a cached copy cannot be read. An empty copy is sound. All are read: no reference leads to a fetched commit. */
@@ -127,9 +186,8 @@ async function measuredFetch(repository: string, args: string[], url: string, li
     });
   }, MEASURED_MS);
   const both = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal;
-  const options: GitOptions = { signal: both, protocols: 'https:http:git:ssh:file', env: proxyEnvironment(url) };
   try {
-    const result = await git(repository, args, options);
+    const result = await git(repository, args, remote(url, both));
     if ((await held(repository)) <= most) return result;
   } catch (error) {
     if (!stop.signal.aborted) throw error;

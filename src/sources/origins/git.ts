@@ -9,7 +9,7 @@ import { SourceError } from '../../errors.ts';
 import { ifThere } from '../../util/files.ts';
 import { ARCHIVE_LIMITS } from '../archive-format.ts';
 import { timeOfCommit } from '../git-tree.ts';
-import { cachedRepository, dropDamaged, ofOtherFormat } from './git-cache.ts';
+import { cachedRepository, dropDamaged, notThere, ofOtherFormat } from './git-cache.ts';
 import { git, gitArguments, gitDirOf, gitEnvironment, objectFormat } from './git-run.ts';
 
 /** Bytes of one file in a tree: it is in memory while it is written. */
@@ -60,11 +60,7 @@ async function noCommit(repository: string, commit: string, signal?: AbortSignal
       signal,
     },
   );
-  const names = listed.stdout.toString().split('\n').filter(Boolean);
-  return new SourceError('SOURCE_UNAVAILABLE', `it has no commit, tag or branch ${commit}`, {
-    ...(names.length > 0 ? { got: `${names.slice(0, 5).join(', ')}${names.length > 5 ? ', …' : ''}` } : {}),
-    hint: 'update the repository (git fetch --tags), or name another commit after a #. A branch may have been renamed',
-  });
+  return notThere(commit, listed.stdout.toString().split('\n').filter(Boolean));
 }
 
 /** What a tarball was made from. */

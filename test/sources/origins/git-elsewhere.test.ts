@@ -145,6 +145,40 @@ describe('a cached copy that is damaged on disk is fetched again', () => {
   });
 });
 
+test('of a remote branch or tag only that commit is fetched; a name that is not there costs nothing', async () => {
+  const other = makeRepo(join(folder, 'history'));
+  let id = '';
+  for (const n of [1, 2, 3]) {
+    writeFileSync(join(other.path, 'noise'), randomBytes(1_500_000));
+    id = other.commit({ n: `${n}` });
+  }
+  other.git('tag', 'v9');
+  for (const name of ['main', 'v9']) expect((await make(`${server}/history`, name, fresh(), 2_500_000)).commit).toBe(id);
+  const at = fresh();
+  const error = await make(`${server}/history`, 'no-such-tag', at, 100_000).catch((reason) => reason);
+  expect(error).toMatchObject({ code: 'SOURCE_UNAVAILABLE', got: 'main, v9' });
+  // A branch takes the name of a tag that is gone.
+  const both = fresh();
+  await make(`${server}/history`, 'v9', both, 2_500_000);
+  other.git('tag', '--delete', 'v9');
+  other.git('branch', 'v9', 'HEAD~1');
+  expect((await make(`${server}/history`, 'v9', both, 2_500_000)).commit).toBe(other.git('rev-parse', 'HEAD~1'));
+});
+
+test('the lock of a git that was killed does not stop later ones', async () => {
+  const other = makeRepo(join(folder, 'locked'));
+  const [one, two] = [other.commit({ a: '1' }), other.commit({ a: '2' })];
+  const at = fresh();
+  await make(`${server}/locked`, one, at);
+  const cached = join(at, 'cache', readdirSync(join(at, 'cache'))[0] ?? '');
+  writeFileSync(join(cached, 'shallow.lock'), '');
+  writeFileSync(join(cached, 'objects/pack/tmp_pack_x'), 'half');
+  expect((await make(`${server}/locked`, two, at)).commit).toBe(two);
+  expect(existsSync(join(cached, 'shallow.lock'))).toBe(false);
+  expect(existsSync(join(cached, 'objects/pack/tmp_pack_x'))).toBe(false);
+  expect(readdirSync(join(at, 'cache'))).toHaveLength(1);
+});
+
 describe('words that tell the cause', () => {
   test.each([
     ['on this machine', () => join(folder, 'renamed')],
