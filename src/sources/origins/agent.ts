@@ -116,7 +116,10 @@ export function requestProblem(error: unknown, url: string, proxy?: string): { r
   const reason = certificate?.reason ?? words;
   const asked =
     proxy === undefined ? proxyFor(place) : proxy === 'DIRECT' ? undefined : { shown: shownProxy(proxy), variable: "apt's configuration" };
-  if (!asked || isLoopback(place)) return { reason, ...((certificate ?? hint) ? { hint: certificate?.hint ?? (hint as string) } : {}) };
+  // That a file is not there is the server's answer, not the proxy's.
+  const byServer = /^HTTP 4(?!07)\d\d$/.test(message ?? '');
+  if (!asked || byServer || isLoopback(place))
+    return { reason, ...((certificate ?? hint) ? { hint: certificate?.hint ?? (hint as string) } : {}) };
   return {
     reason: `${reason} (through the proxy ${asked.shown}, named by ${asked.variable})`,
     hint: certificate?.hint ?? `check the proxy and its password in ${asked.variable}, or name the host in no_proxy`,

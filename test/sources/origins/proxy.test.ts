@@ -219,6 +219,15 @@ describe('a request', () => {
 });
 
 describe('a proxy that fails is named, without its password', () => {
+  test('and one that brings the server’s own refusal is not blamed', async () => {
+    const missing = await listening(createHttp((_request, response) => response.writeHead(404).end()));
+    const proxy = await httpProxy(missing);
+    environment({ http_proxy: `http://${proxy.address}` });
+    const error = await get('http://files.example.test/x').catch((reason) => reason);
+    expect(error).toMatchObject({ code: 'DOWNLOAD_FAILED', message: 'http://files.example.test/x: HTTP 404', hint: undefined });
+    expect(proxy.asked).toHaveLength(1);
+  });
+
   test.each([
     ['refuses connections', async () => '127.0.0.1:1', 'connection refused'],
     ['wants a password', async () => (await httpProxy(plain, 407)).address, '407'],
